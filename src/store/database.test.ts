@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Database } from './database.ts'
+
+test('a transaction that throws leaves nothing', () => {
+  using database = new Database(':memory:')
+  assert.throws(() =>
+    database.transaction(() => {
+      database.run('INSERT INTO settings VALUES (?, ?)', 'a', '1')
+      throw new Error('no')
+    }),
+  )
+  assert.equal(database.get('SELECT * FROM settings'), undefined)
+})
+
+test('a nested transaction joins the outer one', () => {
+  using database = new Database(':memory:')
+  database.transaction(() => {
+    database.transaction(() => database.run('INSERT INTO settings VALUES (?, ?)', 'a', '1'))
+    database.run('INSERT INTO settings VALUES (?, ?)', 'b', '2')
+  })
+  assert.equal(database.all('SELECT * FROM settings').length, 2)
+})

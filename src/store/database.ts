@@ -1,0 +1,87 @@
+/**
+ * The engine's durable state: one SQLite file in WAL mode, synced at every commit, so that what the API
+ * acknowledged survives a power cut. Domain folders keep documents: a row has the columns that are searched for,
+ * and the whole record as JSON. Access is synchronous; a transaction takes well under a millisecond.
+ */
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { migrations } from './migrations.ts'
+
+/** A row as SQLite returns it. */
+export type Row = Record<string, SQLInputValue>
+
+/** An open database. Close it by disposing. */
+export class Database implements Disposable {
+  readonly #sqlite: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+  #depth = 0
+
+  /** Opens or creates the file (`:memory:` for tests) and migrates it to the newest schema. */
+  constructor(path: string) {
+    this.#sqlite = new DatabaseSync(path)
+    this.#sqlite.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;',
+    )
+    this.#migrate()
+  }
+
+  /** Runs `work` in one transaction: all or nothing. Nested calls join the outer one. Synchronous on purpose. */
+  transaction<T>(work: () => T): T {
+    if (this.#depth > 0) return work()
+    this.#sqlite.exec('BEGIN IMMEDIATE')
+    this.#depth += 1
+    try {
+      const result = work()
+      this.#sqlite.exec('COMMIT')
+      return result
+    } catch (error) {
+      this.#sqlite.exec('ROLLBACK')
+      throw error
+    } finally {
+      this.#depth -= 1
+    }
+  }
+
+  /** Runs a statement; answers how many rows changed. */
+  run(sql: string, ...values: SQLInputValue[]): number {
+    return Number(this.#prepare(sql).run(...values).changes)
+  }
+
+  /** First row, or undefined. */
+  get(sql: string, ...values: SQLInputValue[]): Row | undefined {
+    return this.#prepare(sql).get(...values)
+  }
+
+  /** All rows. */
+  all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#prepare(sql).all(...values)
+  }
+
+  [Symbol.dispose](): void {
+    this.#statements.clear()
+    this.#sqlite.close()
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.#sqlite.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  #migrate(): void {
+    const version = Number(this.#sqlite.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0)
+    if (version > migrations.length) {
+      throw new Error(`database has schema ${version}, this release knows ${migrations.length}: it is newer`)
+    }
+    for (let next = version; next < migrations.length; next++) {
+      const sql = migrations[next]
+      if (sql === undefined) continue
+      this.transaction(() => {
+        this.#sqlite.exec(sql)
+        this.#sqlite.exec(`PRAGMA user_version = ${next + 1}`)
+      })
+    }
+  }
+}

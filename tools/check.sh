@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Types, lint, format, dead code and unit tests: what every commit must pass, in seconds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/setup/env.sh
+tsc -p tsconfig.json
+tsc -p tsconfig.browser.json
+oxlint --deny-warnings
+oxfmt --check .
+[ -n "${WHARF_NO_KNIP:-}" ] || knip
+bash tools/setup/run-tests.sh unit
