@@ -12,6 +12,7 @@ import type {
 } from '../spec/container-config.ts'
 import type {
   ContainerInspect,
+  ContainerStats,
   ContainerSummary,
   ContainerTop,
   ExecInspect,
@@ -19,6 +20,7 @@ import type {
 } from '../spec/container-types.ts'
 import type { ContainerId, ExecId } from '../spec/ids.ts'
 import type { AttachOptions } from '../spec/task-types.ts'
+import type { LogRequest } from './ports.ts'
 
 /** Decoded `filters` of a list or prune request: every value of every key. */
 export type Filters = ReadonlyMap<string, readonly string[]>
@@ -34,8 +36,8 @@ export type ContainerPaths = {
   id: ContainerId
   name: string
   directory: string
-  logPath: string
-  logDriver: string
+  /** What the log reader needs. */
+  log: LogRequest
   tty: boolean
   running: boolean
 }
@@ -81,6 +83,12 @@ export interface ContainerEngine {
   execResize(id: string, rows: number, columns: number): Promise<void>
   connectNetwork(reference: string, network: string, settings: EndpointSettings): Promise<void>
   disconnectNetwork(reference: string, network: string, force: boolean): Promise<void>
+  /** Readings in the API's shape, one a second until the container goes or the signal aborts. */
+  stats(
+    reference: string,
+    options: { stream: boolean; oneShot: boolean },
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<ContainerStats>>
   /** Id, name and files of a container. Throws notFound. */
   paths(reference: string): ContainerPaths
   /** The container's root for cp, export and stat: mounted for the time of `use`, with its volumes where it runs. */

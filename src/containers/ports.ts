@@ -8,13 +8,19 @@ import type { EndpointSettings, HostConfig, Resources } from '../spec/container-
 import type { FilesystemChange, MountPoint } from '../spec/container-types.ts'
 import type { ChainId, ContainerId, Digest } from '../spec/ids.ts'
 import type { Platform, ResolvedImage } from '../spec/image-types.ts'
-import type { NetworkReference, SandboxRequest, SandboxState } from '../spec/sandbox-types.ts'
+import type {
+  InterfaceCounters,
+  NetworkReference,
+  SandboxRequest,
+  SandboxState,
+} from '../spec/sandbox-types.ts'
 import type {
   AttachOptions,
   ContainerTaskStart,
   ExecTaskStart,
   ResolvedMount,
   TaskExit,
+  TaskStats,
 } from '../spec/task-types.ts'
 
 /** Finds images. Implemented by images/. */
@@ -69,6 +75,9 @@ export interface ContainerTask extends Task {
   /** Applies changed limits to the live cgroup. */
   update(resources: Resources): Promise<void>
   exec(start: ExecTaskStart, signal: AbortSignal): Promise<Task>
+  /** Host pids of all processes in the container. */
+  pids(): Promise<number[]>
+  stats(): Promise<TaskStats>
 }
 
 /** Runs containers. Implemented by runtime/. */
@@ -118,6 +127,8 @@ export interface ContainerNetworking {
   disconnect(id: ContainerId, network: string): Promise<void>
   /** The container got another name. */
   rename(id: ContainerId, name: string): Promise<void>
+  /** Counters of the sandbox's interfaces, for stats. Empty for host mode. */
+  counters(id: ContainerId, state: SandboxState): Promise<InterfaceCounters[]>
   /** Sandboxes that the kernel has, to sweep what no row names. */
   list(): Promise<ContainerId[]>
 }
@@ -162,4 +173,33 @@ export type PreparedMounts = { mounts: StoredMount[]; warnings: string[]; undo()
 /** Takes events for the journal and the `/events` stream. Implemented by daemon/. */
 export interface EventSink {
   emit(event: { type: string; action: string; id: string; attributes: Record<string, string> }): void
+}
+
+/** Keeps containers' output. Implemented by runtime/logs/. */
+export interface ContainerLogs {
+  /** Checks driver and options at create. Throws invalid, as Docker words it. */
+  validate(driver: string, options: Record<string, string>): void
+  /** How the shim shall write; undefined for `none`. `details` feed the tag, labels and env options. */
+  taskLog(request: LogRequest): TaskLog | undefined
+  /** `LogPath` of inspect: the file of the json-file driver, else empty. */
+  logPath(request: LogRequest): string
+  /** The container runs: forwards its log (syslog, journald), compresses what was rotated. Idempotent. */
+  started(request: LogRequest): void
+  /** The container ended; what was written is still forwarded to the end. */
+  ended(id: ContainerId): void
+}
+
+/** The container whose log it is. */
+export type LogRequest = {
+  id: ContainerId
+  name: string
+  directory: string
+  driver: string
+  options: Record<string, string>
+  imageId: string
+  imageName: string
+  createdAt: string
+  command: string
+  labels: Record<string, string>
+  env: string[]
 }

@@ -182,3 +182,19 @@ export type EventMessage = {
   time: number
   timeNano: number
 }
+
+/** Answer of `GET /containers/{id}/stats`; field names are the API's, which mixes cases. */
+export type ContainerStats = {
+  name: string
+  id: string
+  read: string
+  preread: string
+  num_procs: number
+  pids_stats: Record<string, number>
+  blkio_stats: Record<string, { major: number; minor: number; op: string; value: number }[] | null>
+  storage_stats: Record<string, never>
+  cpu_stats: Record<string, unknown>
+  precpu_stats: Record<string, unknown>
+  memory_stats: Record<string, unknown>
+  networks?: Record<string, Record<string, number>>
+}

@@ -97,3 +97,23 @@ export type TaskExit = {
 
 /** Which streams an attached client wants. */
 export type AttachOptions = { stdin: boolean; stdout: boolean; stderr: boolean }
+
+/** A reading of a container's cgroup. Counters are since its start; a limit of 0 means none. */
+export type TaskStats = {
+  cpuUsageNs: bigint
+  cpuUserNs: bigint
+  cpuSystemNs: bigint
+  perCpuNs: bigint[]
+  throttledPeriods: bigint
+  throttledRuns: bigint
+  throttledNs: bigint
+  memoryUsageBytes: bigint
+  memoryMaxUsageBytes: bigint
+  memoryLimitBytes: bigint
+  /** Lines of memory.stat. */
+  memoryStat: Record<string, bigint>
+  memoryFailCount: bigint
+  pids: bigint
+  pidsLimit: bigint
+  blockIo: { major: number; minor: number; operation: string; bytes: bigint; count: bigint }[]
+}
