@@ -20,6 +20,7 @@ import type {
   ExecTaskStart,
   ResolvedMount,
   TaskExit,
+  TaskLog,
   TaskStats,
 } from '../spec/task-types.ts'
 
