@@ -4,3 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 bash tools/setup/setup.sh tests
 WHARF_NO_KNIP=1 bash tools/check.sh
+failed=0
+for part in integration conformance; do
+  echo "== $part"
+  bash tools/setup/run-tests.sh "$part" || failed=1
+done
+exit $failed
