@@ -8,7 +8,11 @@ const ipam = () => new DefaultIpam(dockerDefaultPools, 'fd12:3456:789a::/48')
 
 test('default subnets come in Docker order and go round what the host uses', () => {
   const driver = ipam()
-  const exclude = [parsePrefix('172.18.5.0/24')!, parsePrefix('172.20.0.0/13')!]
+  const exclude = [
+    parsePrefix('172.18.5.0/24')!,
+    parsePrefix('172.20.0.0/14')!,
+    parsePrefix('172.24.0.0/14')!,
+  ]
   const got = Array.from({ length: 6 }, () => driver.requestPool({ family: 4, exclude, options: {} }).subnet)
   assert.deepEqual(got.map(formatPrefix), [
     '172.17.0.0/16',
