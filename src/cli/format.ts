@@ -1,0 +1,81 @@
+/**
+ * Lists in the forms of `--format`: `table` (with a template or a default one), `json` (one object a line), `raw`
+ * where a command has it, or a template for each row. A row is a struct of named fields; each field has the title
+ * of its column.
+ */
+import { GoStruct, goJson } from '../lib/go-value.ts'
+import { headerFunctions } from '../lib/go-template-functions.ts'
+import { parseTemplate } from '../lib/go-template.ts'
+import { alignColumns } from '../lib/table.ts'
+import { errorMessage } from '../spec/errors.ts'
+import { CliError } from './errors.ts'
+
+/** A field of a row: its column's title and its value. A value that is a function is a method with arguments. */
+export type Field<Row> = { header: string; value: (row: Row) => unknown }
+
+/** A kind of list. */
+export type ListFormat<Row> = {
+  /** What template errors call a row: `*formatter.ContainerContext`. */
+  type: string
+  fields: Readonly<Record<string, Field<Row>>>
+  /** The template of `table`, without that word; columns separated by tabs. */
+  table: string
+  /** The template of `raw`. */
+  raw?: string
+}
+
+/** A row as templates see it. */
+export function rowStruct<Row>(list: ListFormat<Row>, row: Row): GoStruct {
+  const fields: Record<string, unknown> = {}
+  for (const name of Object.keys(list.fields)) {
+    // Read when a template asks: some fields cost a computation.
+    Object.defineProperty(fields, name, { enumerable: true, get: () => list.fields[name]?.value(row) })
+  }
+  return new GoStruct(list.type, fields)
+}
+
+/** A row as JSON: fields sorted by name, methods left out. */
+export function rowJson<Row>(list: ListFormat<Row>, row: Row): string {
+  const shown: Record<string, unknown> = {}
+  for (const name of Object.keys(list.fields).sort()) {
+    const value = list.fields[name]?.value(row)
+    if (typeof value !== 'function') shown[name] = value
+  }
+  return goJson(shown)
+}
+
+/** Splits a format into its template and whether it is a table. */
+function interpret<Row>(list: ListFormat<Row>, format: string): { template: string; table: boolean } {
+  if (format === 'table' || format === '') return { template: list.table, table: true }
+  if (format === 'raw' && list.raw !== undefined) return { template: list.raw, table: false }
+  if (format === 'json') return { template: '{{json .}}', table: false }
+  const table = format.startsWith('table')
+  const template = (table ? format.slice(5) : format).trim()
+  return { template: template.replaceAll('\\t', '\t').replaceAll('\\n', '\n'), table }
+}
+
+/** What went wrong in a template, as Docker prints it. */
+export function templateError(error: unknown): CliError {
+  return new CliError(`template parsing error: ${errorMessage(error)}`, { cause: error })
+}
+
+/** Prints rows. Throws a CliError for a bad template; rows before the failing one are lost, as with Docker. */
+export function formatList<Row>(list: ListFormat<Row>, format: string, rows: Iterable<Row>): string {
+  const { template: source, table } = interpret(list, format)
+  let text = ''
+  try {
+    const template = parseTemplate(source)
+    for (const row of rows) {
+      const struct = rowStruct(list, row)
+      Object.defineProperty(struct, 'toJSON', { value: () => JSON.parse(rowJson(list, row)) })
+      text += `${template.execute(struct)}\n`
+    }
+    if (!table) return text
+    const titles: Record<string, unknown> = {}
+    for (const [name, field] of Object.entries(list.fields)) titles[name] = field.header
+    const header = template.execute(titles, { functions: headerFunctions })
+    return alignColumns(`${header}\n${text}`)
+  } catch (error) {
+    throw templateError(error)
+  }
+}

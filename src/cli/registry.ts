@@ -1,0 +1,17 @@
+/** Every command, from one file for each family. Order does not matter; help sorts. */
+import type { CommandEntry, CommandGroup } from './command.ts'
+import { containerEntries } from './registry/containers.ts'
+
+/** All commands. */
+export const entries: readonly CommandEntry[] = [...containerEntries]
+
+/** All groups of commands. */
+export const groups: readonly CommandGroup[] = [
+  { name: 'builder', summary: 'Manage builds' },
+  { name: 'container', summary: 'Manage containers' },
+  { name: 'context', summary: 'Manage contexts' },
+  { name: 'image', summary: 'Manage images' },
+  { name: 'network', summary: 'Manage networks' },
+  { name: 'system', summary: 'Manage the engine' },
+  { name: 'volume', summary: 'Manage volumes' },
+]
