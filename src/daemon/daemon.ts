@@ -1,0 +1,121 @@
+/**
+ * The daemon as a whole. `startDaemon` builds everything in order onto one stack: directories and lock, database,
+ * journal, the engine's rooms, routes, listeners. Disposing goes the same way back; containers run on.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Socket } from 'node:net'
+import { readKernelFacts } from '../kernel/host-info.ts'
+import { peerCredentials } from '../kernel/peer-credentials.ts'
+import { systemClock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import { Database } from '../store/database.ts'
+import { daemonId, lockDataRoot, writePidFile } from './data-root.ts'
+import { EventJournal } from './events.ts'
+import { parseHost, type Host } from './hosts.ts'
+import { productVersion } from './info.ts'
+import { listen } from './listeners.ts'
+import type { LiveSettings } from './live-settings.ts'
+import { Router } from './router.ts'
+import { buildRoutes } from './routes.ts'
+import { buildRooms } from './rooms.ts'
+import { runtimeFacts } from './runtime-facts.ts'
+import { ApiServer } from './server.ts'
+import { tlsOptions, usesTls } from './tls.ts'
+import type { Settings } from './config-values.ts'
+
+/** Defaults of the paths that settings may change. */
+export const defaultPaths = {
+  dataRoot: '/var/lib/wharf',
+  execRoot: '/run/wharf',
+  socket: '/run/wharf.sock',
+  pidFile: '/run/wharf.pid',
+  tlsDirectory: '/etc/wharf/tls',
+}
+
+/** What the surroundings gave the process. */
+export type DaemonOptions = {
+  live: LiveSettings
+  log: Log
+  /** PATH of the process. */
+  searchPath: string | undefined
+  /** Names of the sockets that systemd passed. */
+  systemdSockets: readonly string[]
+}
+
+/** A running daemon. Disposing stops it. */
+export type Daemon = AsyncDisposable & { addresses: string[]; reload(): void }
+
+/** See the file's head. */
+export async function startDaemon({ live, log, searchPath, systemdSockets }: DaemonOptions): Promise<Daemon> {
+  const settings = live.current
+  const hosts = hostsOf(settings)
+  const tls = await tlsOptions(settings, defaultPaths.tlsDirectory)
+  const dataRoot = settings.text('data-root', defaultPaths.dataRoot)
+  const execRoot = settings.text('exec-root', defaultPaths.execRoot)
+
+  await using stack = new AsyncDisposableStack()
+  stack.use(lockDataRoot(dataRoot))
+  stack.use(writePidFile(settings.text('pidfile', defaultPaths.pidFile)))
+  mkdirSync(execRoot, { recursive: true, mode: 0o711 })
+  const database = stack.use(new Database(join(dataRoot, 'wharf.db')))
+  const events = stack.use(new EventJournal({ database, clock: systemClock, log: log.child('events') }))
+  const id = daemonId(database)
+  const facts = readKernelFacts()
+  const rooms = stack.use(
+    await buildRooms({
+      live,
+      log,
+      database,
+      events,
+      clock: systemClock,
+      facts,
+      dataRoot,
+      execRoot,
+      searchPath,
+    }),
+  )
+  const runtime = await runtimeFacts(settings, searchPath)
+  const routes = buildRoutes({ live, rooms, events, facts, hosts, dataRoot, runtime, id })
+  const server = new ApiServer({
+    router: new Router(routes),
+    log: log.child('api'),
+    product: `Wharf/${productVersion} (linux)`,
+    experimental: () => live.current.flag('experimental'),
+    corsOrigin: () => live.current.text('api-cors-header'),
+    peer: peerOf,
+  })
+  events.setCallerSource(() => server.caller())
+  await rooms.recover()
+  const listening = await listen({
+    hosts,
+    group: { name: settings.text('group', 'docker'), required: settings.has('group') },
+    tls,
+    systemdSockets,
+    makeServer: (options) => server.listenerServer(options),
+    log: log.child('api'),
+  })
+  stack.use(listening)
+  // Before the listeners close for good, what still streams must end.
+  stack.defer(() => server.closeConnections())
+  const owned = stack.move()
+  return {
+    addresses: listening.addresses,
+    reload: () => live.reload(events, id),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** Where the settings say to listen. Throws `invalid`. */
+export function hostsOf(settings: Settings): Host[] {
+  const hosts = settings.list('hosts')
+  const parse = (text: string) =>
+    parseHost(text, { tls: usesTls(settings), defaultSocket: defaultPaths.socket })
+  return (hosts.length === 0 ? [''] : hosts).map(parse)
+}
+
+function peerOf(socket: Socket): { uid: number; pid: number } | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle')
+  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
+  return typeof fd === 'number' && fd >= 0 ? peerCredentials(fd) : undefined
+}

@@ -1,0 +1,57 @@
+/** The daemon's directories: one daemon to a data root, an identity that stays. */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { randomUUID } from 'node:crypto'
+import { tryLock } from '../kernel/file-lock.ts'
+import type { Database } from '../store/database.ts'
+import { EngineError } from '../spec/errors.ts'
+
+/** Makes and locks a data root until disposed. Throws `conflict` when another daemon works in it. */
+export function lockDataRoot(directory: string): Disposable {
+  // Containers' users must be able to pass through to what is theirs; nobody else may list it.
+  mkdirSync(directory, { recursive: true, mode: 0o711 })
+  const path = join(directory, 'wharfd.lock')
+  if (!existsSync(path)) writeFileSync(path, '', { mode: 0o600 })
+  const lock = tryLock(path)
+  if (lock === undefined) {
+    const owner = readFileSync(path, 'utf8').trim()
+    throw new EngineError('conflict', `another wharfd (process ${owner}) works in ${directory}`)
+  }
+  writeFileSync(path, `${process.pid}\n`)
+  return lock
+}
+
+/** Writes a pid file until disposed. Throws `conflict` when the process it names still runs. */
+export function writePidFile(path: string): Disposable {
+  if (existsSync(path)) {
+    const pid = Number(readFileSync(path, 'utf8').trim())
+    if (pid !== process.pid && isDaemon(pid)) {
+      throw new EngineError(
+        'conflict',
+        `failed to start daemon, ensure it is not running or delete ${path}: process with PID ${pid} is still running`,
+      )
+    }
+  }
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, `${process.pid}\n`)
+  return {
+    [Symbol.dispose]: () => {
+      rmSync(path, { force: true })
+    },
+  }
+}
+
+/** Whether a process is a daemon of ours: a number left over by a killed one may belong to anybody by now. */
+function isDaemon(pid: number): boolean {
+  const path = `/proc/${pid}/cmdline`
+  return pid > 0 && existsSync(path) && readFileSync(path, 'utf8').includes('src/daemon/main.ts')
+}
+
+/** The identity that info shows: made once, kept in the database. */
+export function daemonId(database: Database): string {
+  const row = database.get("SELECT value FROM settings WHERE key = 'daemon-id'")
+  if (typeof row?.['value'] === 'string') return row['value']
+  const id = randomUUID()
+  database.run("INSERT INTO settings (key, value) VALUES ('daemon-id', ?)", id)
+  return id
+}

@@ -1,0 +1,177 @@
+/** Containers' streams: attach (hijacked and over a websocket), logs, stats, wait. */
+import type { Duplex } from 'node:stream'
+import type { ContainerEngine, WaitCondition } from '../../containers/contract.ts'
+import type { LogRequest } from '../../containers/ports.ts'
+import { EngineError, errorMessage } from '../../spec/errors.ts'
+import type { ContainerWaited } from '../../spec/container-types.ts'
+import type { Exchange } from '../exchange.ts'
+import { encodeFrame, frameStreams } from '../frames.ts'
+import { splice, type HijackedConnection } from '../hijack.ts'
+import { formatLogEntry, parseLogOptions, type LogEntry, type LogReadOptions } from '../log-format.ts'
+import type { Route } from '../router.ts'
+import { serveWebSocket } from '../websocket.ts'
+
+/** Reads what containers wrote. Implemented by runtime/logs/. */
+export interface LogReading {
+  /** Throws notImplemented for drivers that cannot be read (`configured logging driver does not support reading`). */
+  read(request: LogRequest, options: LogReadOptions, signal: AbortSignal): AsyncIterable<LogEntry>
+}
+
+/** What the stream routes need. */
+export type StreamRoutesDeps = {
+  engine: ContainerEngine
+  logs: LogReading
+  /** Whether a browser page of this origin may open a websocket. */
+  originAllowed: (origin: string, host: string) => boolean
+}
+
+/** Routes of the API's "Container" area that stream. */
+export function containerStreamRoutes(deps: StreamRoutesDeps): Route[] {
+  const { engine } = deps
+  return [
+    {
+      method: 'POST',
+      path: '/containers/{id}/attach',
+      hijack: (x, connection) => attach(engine, x, connection),
+    },
+    { method: 'GET', path: '/containers/{id}/attach/ws', hijack: (x, c) => attachWebSocket(deps, x, c) },
+    { method: 'GET', path: '/containers/{id}/logs', handle: (x) => logs(deps, x) },
+    { method: 'GET', path: '/containers/{id}/stats', handle: (x) => stats(engine, x) },
+    { method: 'POST', path: '/containers/{id}/wait', handle: (x) => wait(engine, x) },
+  ]
+}
+
+/** What the streams' content type is: frames came with 1.42, before everything was called raw. */
+export function streamType(tty: boolean, version: number): 'multiplexed' | 'raw' {
+  return !tty && version >= 42 ? 'multiplexed' : 'raw'
+}
+
+function attachOptions(x: Exchange) {
+  return {
+    stdin: x.flag('stdin'),
+    stdout: x.flag('stdout'),
+    stderr: x.flag('stderr'),
+    detachKeys: x.text('detachKeys'),
+  }
+}
+
+async function attach(engine: ContainerEngine, x: Exchange, connection: HijackedConnection): Promise<void> {
+  // A body has no meaning here; a client that sends one with a length means it to be skipped.
+  await connection.body(64 * 1024)
+  const options = attachOptions(x)
+  const live = x.flag('stream')
+  const { stream, tty } = live
+    ? await engine.attach(x.name, options)
+    : { stream: undefined, tty: engine.paths(x.name).tty }
+  const socket = connection.takeAsStream(streamType(tty, x.version))
+  if (stream === undefined) {
+    socket.end()
+    return
+  }
+  await splice(socket, stream)
+}
+
+async function attachWebSocket(
+  deps: StreamRoutesDeps,
+  x: Exchange,
+  connection: HijackedConnection,
+): Promise<void> {
+  const { origin, host } = x.request.headers
+  if (origin !== undefined && !deps.originAllowed(origin, host ?? '')) {
+    throw new EngineError('forbidden', `origin ${origin} may not attach`)
+  }
+  if (x.request.headers.upgrade?.toLowerCase() !== 'websocket') {
+    throw new EngineError('invalid', 'not a websocket request')
+  }
+  const options = attachOptions(x)
+  const attached = await deps.engine.attach(x.name, options)
+  const stream: Duplex = attached.stream
+  await serveWebSocket(connection, stream, { framed: !attached.tty, binary: x.version >= 28 })
+}
+
+async function logs(deps: StreamRoutesDeps, x: Exchange): Promise<void> {
+  const wanted = { stdout: x.flag('stdout'), stderr: x.flag('stderr') }
+  if (!wanted.stdout && !wanted.stderr) {
+    throw new EngineError('invalid', 'Bad parameters: you must choose at least one stream')
+  }
+  const container = deps.engine.paths(x.name)
+  const options = parseLogOptions(x, wanted, container.running)
+  const entries = deps.logs.read(container.log, options, x.signal)
+  const show = { timestamps: x.flag('timestamps'), details: x.flag('details') }
+  // The first entry tells whether reading works at all, before the answer has begun.
+  const iterator = entries[Symbol.asyncIterator]()
+  const first = options.follow ? undefined : await iterator.next()
+  x.startStream(`application/vnd.docker.${streamType(container.tty, x.version)}-stream`)
+  const send = async (entry: LogEntry) => {
+    const data = formatLogEntry(entry, show)
+    await x.write(container.tty ? data : encodeFrame(frameStreams[entry.source], data))
+  }
+  try {
+    for (let next = first ?? (await iterator.next()); next.done !== true; next = await iterator.next()) {
+      await send(next.value)
+      if (x.signal.aborted) break
+    }
+  } catch (error) {
+    if (!x.signal.aborted) {
+      const text = Buffer.from(`Error grabbing logs: ${errorMessage(error)}\n`)
+      await x.write(container.tty ? text : encodeFrame(frameStreams.systemError, text))
+    }
+  } finally {
+    await iterator.return?.()
+    x.response.end()
+  }
+}
+
+async function stats(engine: ContainerEngine, x: Exchange): Promise<void> {
+  const stream = x.flag('stream', true)
+  const oneShot = x.version >= 41 && x.flag('one-shot')
+  if (stream && oneShot) {
+    throw new EngineError('invalid', 'cannot have stream=true and one-shot=true')
+  }
+  const readings = await engine.stats(x.name, { stream, oneShot }, x.signal)
+  if (!stream) {
+    for await (const reading of readings) {
+      x.sendJson(200, versionedStats(reading, x.version))
+      return
+    }
+  }
+  x.startStream('application/json')
+  for await (const reading of readings) {
+    await x.writeJson(versionedStats(reading, x.version))
+    if (x.signal.aborted) break
+  }
+  x.response.end()
+}
+
+function versionedStats(reading: object, version: number): object {
+  return version >= 52 ? { ...reading, os_type: 'linux' } : reading
+}
+
+const waitConditions: Record<string, WaitCondition> = {
+  '': 'not-running',
+  'not-running': 'not-running',
+  'next-exit': 'next-exit',
+  removed: 'removed',
+}
+
+async function wait(engine: ContainerEngine, x: Exchange): Promise<void> {
+  const text = x.version >= 30 ? x.text('condition') : ''
+  const condition = waitConditions[text]
+  if (condition === undefined) throw new EngineError('invalid', `invalid condition: ${JSON.stringify(text)}`)
+  const { result } = await engine.wait(x.name, condition, x.signal)
+  // The head goes out at once: clients start the container only when they know that they are waiting.
+  if (x.version >= 30) x.startStream('application/json')
+  const ended = await result.catch((error: unknown) => {
+    if (x.signal.aborted) return undefined
+    return { exitCode: 0, error: errorMessage(error) }
+  })
+  if (ended === undefined) return
+  const answer: ContainerWaited = { StatusCode: ended.exitCode }
+  if (ended.error !== '') answer.Error = { Message: ended.error }
+  if (x.version < 30) {
+    x.sendJson(200, answer)
+    return
+  }
+  await x.writeJson(answer)
+  x.response.end()
+}

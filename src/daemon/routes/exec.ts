@@ -1,0 +1,82 @@
+/** Further processes in running containers. */
+import { z } from 'zod'
+import type { AttachedStream, ContainerEngine } from '../../containers/contract.ts'
+import { ExecConfig } from '../../spec/container-config.ts'
+import { EngineError, errorMessage } from '../../spec/errors.ts'
+import { goBool, goPointer, goStruct } from '../../spec/go-json.ts'
+import type { Exchange } from '../exchange.ts'
+import { encodeFrame, frameStreams } from '../frames.ts'
+import { splice, type HijackedConnection } from '../hijack.ts'
+import type { Route } from '../router.ts'
+import { adaptExecConfig } from '../versions.ts'
+import { streamType } from './container-streams.ts'
+import { size } from './containers.ts'
+
+const ExecStart = goStruct({
+  Detach: goBool(),
+  Tty: goBool(),
+  ConsoleSize: goPointer(z.tuple([z.number().int(), z.number().int()])),
+})
+
+/** Routes of the API's "Exec" area. */
+export function execRoutes(engine: ContainerEngine): Route[] {
+  return [
+    { method: 'POST', path: '/containers/{id}/exec', handle: (x) => create(engine, x) },
+    { method: 'POST', path: '/exec/{id}/start', hijack: (x, connection) => start(engine, x, connection) },
+    {
+      method: 'POST',
+      path: '/exec/{id}/resize',
+      handle: async (x) => {
+        await engine.execResize(x.name, size(x, 'h', 'height'), size(x, 'w', 'width'))
+        x.sendStatus(200)
+      },
+    },
+    { method: 'GET', path: '/exec/{id}/json', handle: (x) => x.sendJson(200, engine.execInspect(x.name)) },
+  ]
+}
+
+async function create(engine: ContainerEngine, x: Exchange): Promise<void> {
+  const config = await x.json(ExecConfig, 'ExecCreateRequest')
+  if ((config.Cmd ?? []).length === 0) throw new EngineError('invalid', 'No exec command specified')
+  adaptExecConfig(config, x.version)
+  x.sendJson(201, { Id: await engine.execCreate(x.name, config) })
+}
+
+async function start(engine: ContainerEngine, x: Exchange, connection: HijackedConnection): Promise<void> {
+  const request = await x.json(ExecStart, 'ExecStartRequest')
+  const consoleSize = request.Tty && x.version >= 42 ? request.ConsoleSize : null
+  const options = { detach: request.Detach, tty: request.Tty, consoleSize }
+  if (request.Detach) {
+    await engine.execStart(x.name, options, new AbortController().signal)
+    x.sendStatus(200)
+    return
+  }
+  const started = await startAttached(engine, x, options)
+  const socket = connection.takeAsStream(streamType(request.Tty, x.version))
+  if (started instanceof EngineError) {
+    // Docker has given the connection away by now, so the reason comes as output; clients then ask for the exit code.
+    const text = Buffer.from(`${errorMessage(started)}\r\n`)
+    socket.end(request.Tty ? text : encodeFrame(frameStreams.stdout, text))
+    return
+  }
+  await splice(socket, started.stream)
+}
+
+/** Starts, or gives back the failure of a command that could not be run. Other failures are thrown. */
+async function startAttached(
+  engine: ContainerEngine,
+  x: Exchange,
+  options: { detach: boolean; tty: boolean; consoleSize: [number, number] | null },
+): Promise<AttachedStream | EngineError> {
+  // Throws notFound for an unknown exec.
+  engine.execInspect(x.name)
+  try {
+    // A client that leaves does not stop what it started.
+    const attached = await engine.execStart(x.name, options, new AbortController().signal)
+    if (attached === undefined) throw new EngineError('internal', 'exec started without streams')
+    return attached
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.kind === 'notFound' || error.kind === 'conflict') throw error
+    return error
+  }
+}
