@@ -18,6 +18,7 @@ import {
   makeWorkingDirectory,
   processAnnotations,
 } from './oci-spec-process.ts'
+import { defaultMaskedPaths, defaultReadonlyPaths } from './oci-paths.ts'
 import { ociResources } from './resources-oci.ts'
 import { ociRlimits, type Ulimit } from './rlimits.ts'
 import { parseSecurityOptions } from './security-options.ts'
@@ -42,31 +43,6 @@ export type OciSettings = {
   /** Whether the runtime takes a compiled seccomp filter by annotation (crun); others get the profile itself. */
   runtimeTakesBpf: boolean
 }
-
-/** Paths under /proc and /sys that tell about or reach the host (Docker's documented defaults). */
-export const defaultMaskedPaths: readonly string[] = [
-  '/proc/acpi',
-  '/proc/asound',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/sys/devices/virtual/powercap',
-  '/sys/firmware',
-]
-
-/** Paths that may be read, not written. */
-export const defaultReadonlyPaths: readonly string[] = [
-  '/proc/bus',
-  '/proc/fs',
-  '/proc/irq',
-  '/proc/sys',
-  '/proc/sysrq-trigger',
-]
 
 /** The configuration of a container. Throws Docker's errors; `hostConfig` has been through `validateHostConfig`. */
 export async function buildOciSpec(start: ContainerTaskStart, settings: OciSettings): Promise<OciSpec> {
