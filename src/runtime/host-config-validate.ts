@@ -5,11 +5,11 @@
 import type { HostConfig, Resources } from '../spec/container-config.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
+import { tmpfsOptions } from '../kernel/mount-options.ts'
 import { normalizeCapabilities } from './capabilities.ts'
 import { parseDeviceRule } from './devices.ts'
 import { checkResources, completeResources } from './host-config-resources.ts'
 import { defaultMaskedPaths, defaultReadonlyPaths } from './oci-paths.ts'
-import { tmpfsOptions } from './oci-spec-mounts.ts'
 import { checkUlimits } from './rlimits.ts'
 import { parseSecurityOptions } from './security-options.ts'
 

@@ -1,7 +1,7 @@
 /** Mounts of a container: those every container has, overridden by and followed by what the user asked for. */
-import { EngineError } from '../spec/errors.ts'
 import type { OciMount } from '../spec/oci-runtime-types.ts'
 import type { ContainerTaskStart } from '../spec/task-types.ts'
+import { tmpfsOptions } from '../kernel/mount-options.ts'
 
 const safe = ['nosuid', 'noexec', 'nodev']
 
@@ -100,36 +100,4 @@ function byDepth(left: OciMount, right: OciMount): number {
 
 function depth(path: string): number {
   return path.split('/').filter((part) => part !== '').length
-}
-
-/** Flags that exclude each other: the last one given counts. */
-const flagGroups = [
-  ['ro', 'rw'],
-  ['exec', 'noexec'],
-  ['suid', 'nosuid'],
-  ['dev', 'nodev'],
-  ['atime', 'noatime'],
-  ['diratime', 'nodiratime'],
-  ['relatime', 'norelatime'],
-  ['strictatime', 'nostrictatime'],
-  ['async', 'sync'],
-  ['private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave', 'unbindable', 'runbindable'],
-]
-const tmpfsData = new Set(['mode', 'size', 'uid', 'gid', 'nr_inodes', 'nr_blocks', 'mpol'])
-
-/** Options of `--tmpfs` (`size=64m,exec`) over the safe defaults. Throws invalid for one that tmpfs does not know. */
-export function tmpfsOptions(text: string): string[] {
-  const merged = new Map<string, string>()
-  const asked = text === '' ? [] : text.split(',')
-  for (const option of [...safe, 'rprivate', ...asked]) {
-    if (option === '' || option === 'defaults') continue
-    const name = option.split('=')[0] ?? option
-    const group = flagGroups.findIndex((names) => names.includes(option))
-    const known = group >= 0 || option === 'remount' || (option.includes('=') && tmpfsData.has(name))
-    if (!known) throw new EngineError('invalid', `Invalid tmpfs option ["${option}"]`)
-    const key = group >= 0 ? `group ${group}` : name
-    merged.delete(key)
-    merged.set(key, option)
-  }
-  return [...merged.values()]
 }
