@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { closeSync, openSync } from 'node:fs'
 import { test } from 'node:test'
 import {
+  exitCodeOf,
   isAlive,
-  parseStartTime,
+  parseProcessStat,
   processEnd,
   processStartTime,
   reap,
@@ -12,11 +13,10 @@ import {
 } from './process.ts'
 import { socketPair, spawnDescriptor } from './unix-sockets.ts'
 
-test('parseStartTime is not misled by a command name with brackets and blanks', () => {
+test('parseProcessStat is not misled by a command name with brackets and blanks', () => {
   const tail = 'S 1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2 3'
-  assert.equal(parseStartTime(`12 (a) b) (c) ${tail}`), 98765n)
-  assert.equal(parseStartTime(`12 (a) ${tail.replace('S', 'Z')}`), undefined)
-  assert.equal(parseStartTime('12 (a) S 1'), undefined)
+  assert.deepEqual(parseProcessStat(`12 (a) b) (c) ${tail}`), { state: 'S', startTime: 98765n })
+  assert.equal(parseProcessStat('12 (a) S 1'), undefined)
 })
 
 test('spawnProcess gives a process exactly the descriptors it was told', async () => {
@@ -57,5 +57,5 @@ test('a process is signalled by identity, and its end is seen', async () => {
   clearInterval(hold)
   assert.equal(isAlive(identity), false)
   assert.equal(signalProcess(identity, 9), false)
-  reap(pid)
+  assert.equal(await exitCodeOf(pid), 137)
 })

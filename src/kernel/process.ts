@@ -17,7 +17,13 @@ const destroyActions = libcFunction('int posix_spawn_file_actions_destroy(void *
 const waitpidCall = libcCall('waitpid', 'int waitpid(int pid, int *status, int options)')
 const syscall4 = libcFunction('long syscall(long number, long a, long b, long c, long d)')
 
+const prctlCall = libcCall(
+  'prctl',
+  'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+)
+
 const noHang = 1
+const setChildSubreaper = 36
 // The numbers of newer system calls are the same on every architecture.
 const pidfdOpenNumber = 434
 const pidfdSendSignalNumber = 424
@@ -54,6 +60,31 @@ export function spawnProcess({ file, args, env, descriptors }: SpawnRequest): nu
 }
 
 /**
+ * Lets this process inherit the orphans of its descendants, so that their exit status is not lost with their parent.
+ */
+export function becomeSubreaper(): void {
+  prctlCall('PR_SET_CHILD_SUBREAPER', setChildSubreaper, 1, 0, 0, 0)
+}
+
+/**
+ * Waits for the end of a process and reaps it: its exit code, 128+n after signal n. Undefined for one that was not
+ * ours to reap.
+ */
+export async function exitCodeOf(pid: number): Promise<number | undefined> {
+  await processEnd(pid)
+  const status = new Int32Array(1)
+  try {
+    if (waitpidCall(String(pid), pid, status, noHang) !== pid) return undefined
+  } catch (error) {
+    if (errorCode(error) === 'ECHILD') return undefined
+    throw error
+  }
+  const [value = 0] = status
+  const signal = value & 0x7f
+  return signal === 0 ? (value >> 8) & 0xff : 128 + signal
+}
+
+/**
  * Lets the kernel forget an ended child. One that still runs is waited for in the background, without holding the
  * event loop open. A pid that is no child of ours is left alone.
  */
@@ -77,8 +108,12 @@ export type ProcessIdentity = { pid: number; startTime: bigint }
 
 /** Clock ticks from boot to the start of the process: field 22 of /proc/PID/stat. Undefined when it is gone. */
 export function processStartTime(pid: number): bigint | undefined {
+  return readStat(pid)?.startTime
+}
+
+function readStat(pid: number): ProcessStat | undefined {
   try {
-    return parseStartTime(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+    return parseProcessStat(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch (error) {
     const code = errorCode(error)
     if (code === 'ENOENT' || code === 'ESRCH') return undefined
@@ -86,17 +121,25 @@ export function processStartTime(pid: number): bigint | undefined {
   }
 }
 
-/** See `processStartTime`. The second field may hold anything, brackets and blanks included. */
-export function parseStartTime(stat: string): bigint | undefined {
+/** The part of /proc/PID/stat that tells processes apart. */
+export type ProcessStat = { state: string; startTime: bigint }
+
+/** Parses /proc/PID/stat (proc(5)). The second field may hold anything, brackets and blanks included. */
+export function parseProcessStat(stat: string): ProcessStat | undefined {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const text = fields[19]
-  // A zombie is no process any more for whoever asks whether it runs.
-  if (text === undefined || fields[0] === 'Z' || fields[0] === 'X') return undefined
-  return BigInt(text)
+  const [state, startTime] = [fields[0], fields[19]]
+  if (state === undefined || startTime === undefined) return undefined
+  return { state, startTime: BigInt(startTime) }
 }
 
 /** Whether exactly this process still runs. */
 export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
+  const stat = readStat(pid)
+  return stat !== undefined && stat.startTime === startTime && !/^[ZX]/.test(stat.state)
+}
+
+/** Whether the number is still this process's, be it only because nobody has reaped it. */
+export function isPresent({ pid, startTime }: ProcessIdentity): boolean {
   return processStartTime(pid) === startTime
 }
 

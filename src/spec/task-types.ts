@@ -83,6 +83,11 @@ export type ExecTaskStart = {
   /** Empty for the container's. */
   workingDir: string
   consoleSize?: { rows: number; columns: number }
+  /**
+   * Whether a client will attach: true keeps all output for the first one, false drops what nobody takes; undefined
+   * waits for one second.
+   */
+  attached?: boolean
 }
 
 /** How a task ended. */

@@ -1,0 +1,312 @@
+/**
+ * Runs containers. A container is a *task*: an OCI runtime (crun) starts its process, a keeper (`native/`) holds its
+ * stdio, log and exit status in a directory under /run that outlives this daemon. Here tasks are created in two steps
+ * (the keeper listens, then the process runs), taken over after a restart, and forgotten. What the kernel and the
+ * keepers know is asked of them; nothing about a running task is kept only in memory.
+ */
+import { rm, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { HostConfig } from '../spec/container-config.ts'
+import { EngineError, errorCode } from '../spec/errors.ts'
+import type { ContainerId } from '../spec/ids.ts'
+import type { OciSpec } from '../spec/oci-runtime-types.ts'
+import type { ContainerTaskStart, ExecTaskStart, TaskExit } from '../spec/task-types.ts'
+import type { Log } from '../lib/log.ts'
+import { Semaphore } from '../lib/mutex.ts'
+import type { TaskGroup } from '../lib/task-group.ts'
+import type { Cgroups } from '../kernel/cgroups.ts'
+import { becomeSubreaper, exitCodeOf, isAlive, spawnProcess } from '../kernel/process.ts'
+import { startExec } from './exec-start.ts'
+import { buildOciSpec, serializeOci, type OciSettings } from './oci-spec.ts'
+import { PendingContainerTask, RunningContainerTask } from './shim-container-task.ts'
+import { readBundle, TaskDirectories, writeBundle, type Bundle } from './shim-bundle.ts'
+import { attributesFile, ShimLauncher, type ShimSettings } from './shim-launch.ts'
+import { watchShim } from './shim-requests.ts'
+import {
+  detachedOptions,
+  runtimeCommand,
+  RuntimeTable,
+  type OciRuntimeProgram,
+  type RuntimeEntry,
+} from './shim-runtimes.ts'
+import { recordedEnd, recordedStart, ShimTask, taskExit } from './shim-task.ts'
+import type { ShimStarted, ShimWatch } from './shim-watch.ts'
+import { CgroupWarmer } from './shim-warmer.ts'
+
+/** What a runtime needs of its daemon. */
+export type OciContainerRuntimeOptions = {
+  /** Directory for tasks and runtime state; does not outlive a reboot (`/run/wharf`). */
+  runRoot: string
+  /** The keeper's executable (`build/wharf-shim`). */
+  shimProgram: string
+  /** Further options for every keeper, its limits among them (see native/main.c). */
+  shimLimits?: readonly string[]
+  /** Docker's `runtimes`, and `default-runtime`. */
+  runtimes: Readonly<Record<string, RuntimeEntry>>
+  defaultRuntime: string
+  cgroups: Cgroups
+  /** What `buildOciSpec` is given, but for the choice of runtime. */
+  oci: Omit<OciSettings, 'runtimeTakesBpf'>
+  /** Checks and completes a host configuration; Docker's warnings. */
+  validate(hostConfig: HostConfig): string[]
+  /** Work that nobody waits for. */
+  background: TaskGroup
+  log: Log
+}
+
+/** Implements `ContainerRuntime` of the engine. Disposing it lets all tasks go on unwatched. */
+export class OciContainerRuntime implements AsyncDisposable {
+  readonly #options: OciContainerRuntimeOptions
+  readonly #directories: TaskDirectories
+  readonly #runtimes: RuntimeTable
+  readonly #launcher: ShimLauncher
+  readonly #warmer: CgroupWarmer
+  readonly #tasks = new Set<ShimTask>()
+  // More at once only makes each slower.
+  readonly #starts = new Semaphore(2 * availableParallelism())
+
+  constructor(options: OciContainerRuntimeOptions) {
+    this.#options = options
+    this.#directories = new TaskDirectories(options.runRoot)
+    this.#runtimes = new RuntimeTable(options.runtimes, options.defaultRuntime)
+    this.#launcher = new ShimLauncher(options.shimProgram)
+    this.#warmer = new CgroupWarmer(options.shimProgram, options.cgroups.layout, options.log)
+    becomeSubreaper()
+  }
+
+  /** See `ContainerRuntime.validate`. */
+  validate(hostConfig: HostConfig): string[] {
+    return this.#options.validate(hostConfig)
+  }
+
+  /** See `ContainerRuntime.prewarm`. */
+  prewarm(): void {
+    this.#warmer.warm()
+  }
+
+  /** See `ContainerRuntime.create`. */
+  async create(start: ContainerTaskStart, signal: AbortSignal): Promise<PendingContainerTask> {
+    signal.throwIfAborted()
+    this.prewarm()
+    const program = this.#runtimes.get(start.hostConfig.Runtime)
+    await using undo = new AsyncDisposableStack()
+    const directory = await this.#makeDirectory(start.id)
+    undo.defer(() => this.remove(start.id))
+    const building = buildOciSpec(start, { ...this.#options.oci, runtimeTakesBpf: program.isCrun })
+    // Awaited below; a failure meanwhile must not count as unhandled.
+    building.catch(() => {})
+    await writeAttributes(directory, start)
+    const watch = undo.use(await this.#launcher.launch(this.#settings(start, directory, program)))
+    const spec = await building
+    await writeBundle(directory, serializeOci(spec), program.name)
+    signal.throwIfAborted()
+    undo.move()
+    return new PendingContainerTask({
+      directory,
+      watch,
+      command: start.args[0] ?? '',
+      places: this.#starts,
+      run: (started) => this.#running(start.id, { spec, runtime: program.name }, started, watch),
+      remove: () => this.remove(start.id),
+    })
+  }
+
+  /** See `ContainerRuntime.adopt`. */
+  async adopt(id: ContainerId): Promise<RunningContainerTask | TaskExit | undefined> {
+    const directory = this.#directories.of(id)
+    const bundle = await readBundle(directory)
+    if (bundle === undefined) return undefined
+    const watch = await watchShim(directory)
+    // The keeper may be in the middle of the start.
+    const started = (await watch?.started.catch(() => undefined)) ?? (await recordedStart(directory))
+    if (started !== undefined && (watch !== undefined || isAlive(started))) {
+      return this.#running(id, bundle, started, watch)
+    }
+    watch?.[Symbol.dispose]()
+    const end = await recordedEnd(directory)
+    if (end !== undefined) return taskExit(end, await this.#oomKilled(bundle.spec))
+    if (started === undefined) return undefined
+    // Keeper and process ended unseen.
+    return new ShimTask({
+      directory,
+      started,
+      watch: undefined,
+      oomKilled: () => this.#oomKilled(bundle.spec),
+    }).exited
+  }
+
+  /** See `ContainerRuntime.adoptExecs`. */
+  async adoptExecs(id: ContainerId): Promise<Map<string, ShimTask>> {
+    const tasks = new Map<string, ShimTask>()
+    for (const exec of await this.#directories.listExecs(id)) {
+      const directory = this.#directories.ofExec(id, exec)
+      const watch = await watchShim(directory)
+      const started = (await watch?.started.catch(() => undefined)) ?? (await recordedStart(directory))
+      if (started !== undefined && (watch !== undefined || isAlive(started))) {
+        const task = new ShimTask({ directory, started, watch, oomKilled: () => Promise.resolve(false) })
+        tasks.set(exec, this.#keepExec(task))
+      } else {
+        watch?.[Symbol.dispose]()
+        await rm(directory, { recursive: true, force: true })
+      }
+    }
+    return tasks
+  }
+
+  /** See `ContainerRuntime.remove`. */
+  async remove(id: ContainerId): Promise<void> {
+    const directory = this.#directories.of(id)
+    const bundle = await readBundle(directory)
+    if (bundle !== undefined) await this.#removeState(id, bundle)
+    await rm(directory, { recursive: true, force: true })
+  }
+
+  /** See `ContainerRuntime.list`. */
+  async list(): Promise<ContainerId[]> {
+    return this.#directories.list()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const task of this.#tasks) task[Symbol.dispose]()
+    this.#tasks.clear()
+    this.#warmer[Symbol.dispose]()
+    this.#runtimes[Symbol.dispose]()
+    this.#launcher[Symbol.dispose]()
+    return Promise.resolve()
+  }
+
+  /** A directory of the container's last run, which nobody removed, goes first. */
+  async #makeDirectory(id: ContainerId): Promise<string> {
+    try {
+      return await this.#directories.make(id)
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error
+      await this.remove(id)
+      return this.#directories.make(id)
+    }
+  }
+
+  #settings(start: ContainerTaskStart, directory: string, program: OciRuntimeProgram): ShimSettings {
+    const { config } = start
+    const descriptor = program.descriptor()
+    return {
+      directory,
+      tty: config.Tty,
+      openStdin: config.OpenStdin,
+      stdinOnce: config.StdinOnce,
+      ...(start.consoleSize !== undefined && { consoleSize: start.consoleSize }),
+      ...(start.log !== undefined && { log: start.log }),
+      holdMs: 0,
+      limits: this.#options.shimLimits ?? [],
+      runtime: [
+        ...runtimeCommand(program, this.#directories.stateOf(program.name)),
+        'run',
+        ...detachedOptions(config.Tty),
+        '--bundle',
+        '.',
+        start.id,
+      ],
+      ...(descriptor !== undefined && { runtimeDescriptor: descriptor }),
+    }
+  }
+
+  #running(id: ContainerId, bundle: Bundle, started: ShimStarted, watch?: ShimWatch): RunningContainerTask {
+    const { cgroups } = this.#options
+    const task = new RunningContainerTask(
+      {
+        directory: this.#directories.of(id),
+        started,
+        watch,
+        oomKilled: () => this.#oomKilled(bundle.spec),
+      },
+      {
+        cgroups,
+        cgroupPath: bundle.spec.linux.cgroupsPath,
+        exec: (start, signal) => this.#exec(start, bundle, signal),
+      },
+    )
+    this.#keep(task)
+    return task
+  }
+
+  async #exec(start: ExecTaskStart, bundle: Bundle, signal: AbortSignal): Promise<ShimTask> {
+    this.prewarm()
+    const program = this.#runtimes.get(bundle.runtime)
+    using _place = await this.#starts.acquire()
+    const task = await startExec(
+      start,
+      {
+        directory: this.#directories.ofExec(start.containerId, start.id),
+        spec: bundle.spec,
+        program,
+        state: this.#directories.stateOf(program.name),
+        launcher: this.#launcher,
+        limits: this.#options.shimLimits ?? [],
+        availableCapabilities: this.#options.oci.facts.capabilities,
+      },
+      signal,
+    )
+    return this.#keepExec(task)
+  }
+
+  #keep(task: ShimTask): void {
+    this.#tasks.add(task)
+    void task.exited.then(() => this.#tasks.delete(task))
+  }
+
+  /** Its directory goes with it: nobody asks for an exec after its end. */
+  #keepExec(task: ShimTask): ShimTask {
+    this.#keep(task)
+    void task.exited.then(() =>
+      this.#options.background.run('remove exec directory', () =>
+        rm(task.directory, { recursive: true, force: true }),
+      ),
+    )
+    return task
+  }
+
+  async #oomKilled(spec: OciSpec): Promise<boolean> {
+    return (await this.#options.cgroups.oomKills(spec.linux.cgroupsPath)) > 0
+  }
+
+  async #removeState(id: ContainerId, { spec, runtime }: Bundle): Promise<void> {
+    const { cgroups } = this.#options
+    const path = spec.linux.cgroupsPath
+    await cgroups.kill(path)
+    const program = this.#findRuntime(runtime)
+    if (program !== undefined && !program.isCrun) await this.#runDelete(id, program)
+    // crun keeps nothing but its directory and the cgroup, and starting it only to remove them takes longer.
+    await cgroups.remove(path)
+    await rm(join(this.#directories.stateOf(runtime), id), { recursive: true, force: true })
+  }
+
+  /** A runtime that was taken out of the configuration cannot be asked any more. */
+  #findRuntime(name: string): OciRuntimeProgram | undefined {
+    try {
+      return this.#runtimes.get(name)
+    } catch (error) {
+      if (error instanceof EngineError) return undefined
+      throw error
+    }
+  }
+
+  async #runDelete(id: ContainerId, program: OciRuntimeProgram): Promise<void> {
+    const { nothing } = this.#launcher
+    const state = this.#directories.stateOf(program.name)
+    const pid = spawnProcess({
+      file: program.file,
+      args: [program.file, ...program.args, '--root', state, 'delete', '--force', id],
+      env: [],
+      descriptors: [nothing, nothing, nothing],
+    })
+    const code = await exitCodeOf(pid)
+    if (code !== 0)
+      this.#options.log.warn('runtime could not delete its state', { id, runtime: program.name, code })
+  }
+}
+
+async function writeAttributes(directory: string, { log }: ContainerTaskStart): Promise<void> {
+  if (log?.attributes === undefined) return
+  await writeFile(join(directory, attributesFile), JSON.stringify(log.attributes), { mode: 0o600 })
+}

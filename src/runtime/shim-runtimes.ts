@@ -1,0 +1,105 @@
+/** The OCI runtimes that containers may choose, as Docker's `runtimes` setting names them. */
+import { accessSync, closeSync, constants, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { EngineError, errorCode } from '../spec/errors.ts'
+import { sealedCopy } from '../kernel/sealed-file.ts'
+import { spawnDescriptor } from '../kernel/unix-sockets.ts'
+import { runtimeLogFile } from './shim-bundle.ts'
+
+/** An entry of `runtimes`: a program (a path, or a name on the search path) and arguments for every call. */
+export type RuntimeEntry = { path: string; args: readonly string[] }
+
+const searchPath = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
+
+/** One configured runtime. */
+export class OciRuntimeProgram implements Disposable {
+  readonly name: string
+  readonly file: string
+  readonly args: readonly string[]
+  /** Whether it is crun, whose extras are used: a compiled seccomp filter, state that is removed by hand. */
+  readonly isCrun: boolean
+  #sealed: { descriptor: number; version: string } | undefined
+
+  constructor(name: string, entry: RuntimeEntry) {
+    this.name = name
+    this.file = findProgram(entry.path)
+    this.args = entry.args
+    this.isCrun = basename(entry.path) === 'crun'
+  }
+
+  /**
+   * A sealed copy to execute, made anew when the program was replaced; undefined where that brings nothing. It stays
+   * owned by this object.
+   */
+  descriptor(): number | undefined {
+    if (!this.isCrun) return undefined
+    try {
+      const { ino, mtimeMs, size } = statSync(this.file)
+      const version = `${ino} ${mtimeMs} ${size}`
+      if (this.#sealed?.version !== version) {
+        this[Symbol.dispose]()
+        const copy = sealedCopy(this.file)
+        this.#sealed = { descriptor: spawnDescriptor(copy), version }
+        closeSync(copy)
+      }
+      return this.#sealed.descriptor
+    } catch (error) {
+      // The program is missing: executing it says so in the right words.
+      if (errorCode(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#sealed !== undefined) closeSync(this.#sealed.descriptor)
+    this.#sealed = undefined
+  }
+}
+
+/** All runtimes. */
+export class RuntimeTable implements Disposable {
+  readonly #programs: ReadonlyMap<string, OciRuntimeProgram>
+  readonly #default: string
+
+  constructor(entries: Readonly<Record<string, RuntimeEntry>>, defaultName: string) {
+    this.#programs = new Map(
+      Object.entries(entries).map(([name, entry]) => [name, new OciRuntimeProgram(name, entry)]),
+    )
+    this.#default = defaultName
+  }
+
+  /** By name; empty for the default one. Throws invalid as Docker words it. */
+  get(name: string): OciRuntimeProgram {
+    const program = this.#programs.get(name === '' ? this.#default : name)
+    if (program === undefined) throw new EngineError('invalid', `unknown or invalid runtime name: ${name}`)
+    return program
+  }
+
+  [Symbol.dispose](): void {
+    for (const program of this.#programs.values()) program[Symbol.dispose]()
+  }
+}
+
+/** The beginning of every call: the program, where it keeps its state, and where it logs. */
+export function runtimeCommand(program: OciRuntimeProgram, state: string): string[] {
+  return [program.file, ...program.args, '--root', state, '--log', runtimeLogFile, '--log-format', 'json']
+}
+
+/** Options of `run` and `exec` under a keeper, with paths relative to its directory. */
+export function detachedOptions(tty: boolean): string[] {
+  return ['--detach', '--pid-file', 'pid', ...(tty ? ['--console-socket', 'console'] : [])]
+}
+
+function findProgram(path: string): string {
+  if (path.includes('/')) return path
+  return searchPath.map((directory) => join(directory, path)).find(isExecutable) ?? path
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
