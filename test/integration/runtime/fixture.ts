@@ -100,8 +100,16 @@ export class RuntimeFixture implements AsyncDisposable {
   /** An exec of a container. */
   exec(container: ContainerId, args: string[], change: Partial<ExecTaskStart> = {}): ExecTaskStart {
     return {
-      ...{ id: execId(newId()), containerId: container, args, env: [], tty: false, openStdin: false },
-      ...{ privileged: false, user: '', workingDir: '', attached: true },
+      id: execId(newId()),
+      containerId: container,
+      args,
+      env: [],
+      tty: false,
+      openStdin: false,
+      privileged: false,
+      user: '',
+      workingDir: '',
+      attached: true,
       ...change,
     }
   }
