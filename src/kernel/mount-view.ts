@@ -1,0 +1,61 @@
+/**
+ * A thread's own view of a container's files: a mount namespace in which the container's root, with its volumes
+ * over it, is `/`. For a worker thread that does synchronous file calls only and then ends, taking the view with
+ * it: inside, every path, link and `..` means what it means to the container, and nothing else can be reached.
+ */
+import { closeSync, statSync } from 'node:fs'
+import { errorCode } from '../spec/errors.ts'
+import { libcCall } from './ffi.ts'
+import { mount, mountFlags } from './mount.ts'
+import { mkdirAllInRoot, openFlags, openInRoot } from './scoped-path.ts'
+import type { OwnedFd } from './scoped-path.ts'
+
+const cloneNewMounts = 0x00020000
+const cloneFileSystem = 0x00000200
+
+const unshareCall = libcCall('unshare', 'int unshare(int flags)')
+const chrootCall = libcCall('chroot', 'int chroot(const char *path)')
+const chdirCall = libcCall('chdir', 'int chdir(const char *path)')
+
+/** A host directory or file to lie over the root. */
+export type ViewMount = { destination: string; source: string; writable: boolean }
+
+/**
+ * Moves the calling thread into the view for good. Mount points that do not exist are made, as the runtime would
+ * at the next start. Throws a KernelError.
+ */
+export function enterMountView(directory: string, mounts: readonly ViewMount[]): void {
+  unshareCall('mount namespace', cloneNewMounts | cloneFileSystem)
+  mount({ source: 'none', target: '/', flags: mountFlags.recursive | mountFlags.private })
+  const outermostFirst = [...mounts].sort((a, b) => depth(a.destination) - depth(b.destination))
+  for (const { destination, source, writable } of outermostFirst) {
+    using target = openMountPoint(directory, destination, source)
+    mount({ source, target: target.path, flags: mountFlags.bind | mountFlags.recursive })
+    if (writable) continue
+    // Opened again: the descriptor above is of what now lies below.
+    using mounted = openInRoot(directory, destination, openFlags.O_PATH)
+    const flags = mountFlags.remount | mountFlags.bind | mountFlags.readOnly
+    mount({ source: 'none', target: mounted.path, flags })
+  }
+  chrootCall(directory, directory)
+  chdirCall('/', '/')
+}
+
+function openMountPoint(directory: string, destination: string, source: string): OwnedFd {
+  try {
+    return openInRoot(directory, destination, openFlags.O_PATH)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+  }
+  const owner = { mode: 0o755, uid: 0, gid: 0 }
+  if (statSync(source).isDirectory()) return mkdirAllInRoot(directory, destination, owner)
+  const slash = destination.lastIndexOf('/')
+  using _parent = mkdirAllInRoot(directory, destination.slice(0, slash), owner)
+  const made = openInRoot(directory, destination, openFlags.O_CREAT | openFlags.O_WRONLY, 0o755)
+  closeSync(made.release())
+  return openInRoot(directory, destination, openFlags.O_PATH)
+}
+
+function depth(path: string): number {
+  return path.split('/').filter(Boolean).length
+}
