@@ -7,14 +7,28 @@ import type { ContainerWaited } from '../../spec/container-types.ts'
 import type { Exchange } from '../exchange.ts'
 import { encodeFrame, frameStreams } from '../frames.ts'
 import { splice, type HijackedConnection } from '../hijack.ts'
-import { formatLogEntry, parseLogOptions, type LogEntry, type LogReadOptions } from '../log-format.ts'
 import type { Route } from '../router.ts'
 import { serveWebSocket } from '../websocket.ts'
 
+/** A request for a container's log as the API has it; times and tail are the parameters' texts. */
+export type LogQuery = {
+  stdout: boolean
+  stderr: boolean
+  since: string
+  until: string
+  tail: string
+  timestamps: boolean
+  details: boolean
+  /** The container has a terminal: bare bytes instead of frames. */
+  tty: boolean
+  /** Set to follow: resolves when the output has ended. */
+  ended?: Promise<void>
+}
+
 /** Reads what containers wrote. Implemented by runtime/logs/. */
 export interface LogReading {
-  /** Throws notImplemented for drivers that cannot be read (`configured logging driver does not support reading`). */
-  read(request: LogRequest, options: LogReadOptions, signal: AbortSignal): AsyncIterable<LogEntry>
+  /** Bytes as the API answers them. Throws at once what is wrong with the query. */
+  readLogs(request: LogRequest, query: LogQuery, signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 /** What the stream routes need. */
@@ -89,36 +103,45 @@ async function attachWebSocket(
   await serveWebSocket(connection, stream, { framed: !attached.tty, binary: x.version >= 28 })
 }
 
-async function logs(deps: StreamRoutesDeps, x: Exchange): Promise<void> {
-  const wanted = { stdout: x.flag('stdout'), stderr: x.flag('stderr') }
-  if (!wanted.stdout && !wanted.stderr) {
-    throw new EngineError('invalid', 'Bad parameters: you must choose at least one stream')
+async function logs({ engine, logs: reading }: StreamRoutesDeps, x: Exchange): Promise<void> {
+  const container = engine.paths(x.name)
+  const query: LogQuery = {
+    stdout: x.flag('stdout'),
+    stderr: x.flag('stderr'),
+    since: x.text('since'),
+    until: x.text('until'),
+    tail: x.text('tail'),
+    timestamps: x.flag('timestamps'),
+    details: x.flag('details'),
+    tty: container.tty,
   }
-  const container = deps.engine.paths(x.name)
-  const options = parseLogOptions(x, wanted, container.running)
-  const entries = deps.logs.read(container.log, options, x.signal)
-  const show = { timestamps: x.flag('timestamps'), details: x.flag('details') }
-  // The first entry tells whether reading works at all, before the answer has begun.
-  const iterator = entries[Symbol.asyncIterator]()
-  const first = options.follow ? undefined : await iterator.next()
+  if (x.flag('follow')) query.ended = (await outputEnd(engine, x)).ended
+  const pieces = reading.readLogs(container.log, query, x.signal)
   x.startStream(`application/vnd.docker.${streamType(container.tty, x.version)}-stream`)
-  const send = async (entry: LogEntry) => {
-    const data = formatLogEntry(entry, show)
-    await x.write(container.tty ? data : encodeFrame(frameStreams[entry.source], data))
-  }
   try {
-    for (let next = first ?? (await iterator.next()); next.done !== true; next = await iterator.next()) {
-      await send(next.value)
+    for await (const piece of pieces) {
+      await x.write(piece)
       if (x.signal.aborted) break
     }
   } catch (error) {
+    // The answer has begun: the reason comes as output.
     if (!x.signal.aborted) {
       const text = Buffer.from(`Error grabbing logs: ${errorMessage(error)}\n`)
       await x.write(container.tty ? text : encodeFrame(frameStreams.systemError, text))
     }
-  } finally {
-    await iterator.return?.()
-    x.response.end()
+  }
+  x.response.end()
+}
+
+/** When the container's output has ended; in an object, for a promise would be waited for. */
+async function outputEnd(engine: ContainerEngine, x: Exchange): Promise<{ ended: Promise<void> }> {
+  const { result } = await engine.wait(x.name, 'not-running', x.signal)
+  // A client that leaves ends the reading by its own signal.
+  return {
+    ended: result.then(
+      () => undefined,
+      () => undefined,
+    ),
   }
 }
 

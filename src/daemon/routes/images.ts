@@ -1,0 +1,238 @@
+/** Images: list, look at, name, remove, and the streams of pull, push, load, save and import. */
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { ContainerConfig } from '../../spec/container-config.ts'
+import { EngineError, errorMessage } from '../../spec/errors.ts'
+import type {
+  ImageDeleted,
+  ImageHistoryItem,
+  ImageInspect,
+  ImageSummary,
+  Platform,
+  ProgressMessage,
+} from '../../spec/image-types.ts'
+import { decodeJson } from '../../lib/http-json.ts'
+import type { Exchange } from '../exchange.ts'
+import type { Route } from '../router.ts'
+import { adaptImageInspect, adaptImageList } from '../versions-image.ts'
+
+type Filters = ReadonlyMap<string, readonly string[]>
+
+/** Takes progress as it comes; resolves when the client has room for more. */
+export type ProgressSink = (message: ProgressMessage) => Promise<void> | void
+
+/** What the image routes need. Implemented by images/. */
+export interface ImageOperations {
+  list(options: {
+    all: boolean
+    filters: Filters
+    sharedSize: boolean
+    manifests: boolean
+  }): Promise<ImageSummary[]>
+  inspect(reference: string, options: { platform?: Platform; manifests: boolean }): Promise<ImageInspect>
+  history(reference: string, platform?: Platform): Promise<ImageHistoryItem[]>
+  tag(source: string, repository: string, tag: string): Promise<void>
+  remove(reference: string, options: { force: boolean; noPrune: boolean }): Promise<ImageDeleted[]>
+  prune(filters: Filters): Promise<{ deleted: ImageDeleted[]; reclaimedBytes: number }>
+  load(
+    archive: Readable,
+    options: { quiet: boolean; platforms: Platform[] },
+    progress: ProgressSink,
+    signal: AbortSignal,
+  ): Promise<void>
+  save(references: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable>
+  import(
+    archive: Readable,
+    options: { repository: string; tag: string; message: string; changes: string[]; platform: string },
+    progress: ProgressSink,
+    signal: AbortSignal,
+  ): Promise<void>
+}
+
+/** Makes an image of a container. */
+export interface Committing {
+  commit(request: {
+    container: string
+    repository: string
+    tag: string
+    comment: string
+    author: string
+    pause: boolean
+    changes: string[]
+    config: ContainerConfig | undefined
+  }): Promise<string>
+}
+
+/** Routes of the API's "Image" area. */
+export function imageRoutes(images: ImageOperations, commits: Committing | undefined): Route[] {
+  const notYet = (what: string) => () => {
+    throw new EngineError('notImplemented', `${what} is not supported yet`)
+  }
+  return [
+    { method: 'GET', path: '/images/json', handle: (x) => list(images, x) },
+    { method: 'GET', path: '/images/search', handle: notYet('searching registries') },
+    { method: 'GET', path: '/images/get', handle: (x) => save(images, x, x.query.getAll('names')) },
+    { method: 'GET', path: '/images/{name}/get', handle: (x) => save(images, x, [x.name]) },
+    { method: 'GET', path: '/images/{name}/json', handle: (x) => inspect(images, x) },
+    {
+      method: 'GET',
+      path: '/images/{name}/history',
+      handle: async (x) =>
+        x.sendJson(200, await images.history(x.name, x.version >= 48 ? platformOf(x) : undefined)),
+    },
+    { method: 'POST', path: '/images/load', handle: (x) => load(images, x) },
+    { method: 'POST', path: '/images/create', handle: (x) => create(images, x) },
+    { method: 'POST', path: '/images/prune', handle: (x) => prune(images, x) },
+    {
+      method: 'POST',
+      path: '/images/{name}/tag',
+      handle: async (x) => {
+        await images.tag(x.name, x.text('repo'), x.text('tag'))
+        x.sendStatus(201)
+      },
+    },
+    { method: 'POST', path: '/images/{name}/push', handle: notYet('pushing images') },
+    {
+      method: 'DELETE',
+      path: '/images/{name}',
+      handle: async (x) => {
+        const options = { force: x.flag('force'), noPrune: x.flag('noprune') }
+        x.sendJson(200, await images.remove(x.name, options))
+      },
+    },
+    { method: 'GET', path: '/distribution/{name}/json', handle: notYet('asking registries') },
+    { method: 'POST', path: '/build', handle: notYet('building images') },
+    {
+      method: 'POST',
+      path: '/build/prune',
+      handle: (x) => x.sendJson(200, { CachesDeleted: null, SpaceReclaimed: 0 }),
+    },
+    { method: 'POST', path: '/build/cancel', handle: notYet('building images') },
+    { method: 'POST', path: '/commit', handle: (x) => commit(commits, x) },
+  ]
+}
+
+async function list(images: ImageOperations, x: Exchange): Promise<void> {
+  const filters = new Map(x.filters())
+  // Before 1.41 a single name could be given beside the filters.
+  if (x.version < 41 && x.text('filter') !== '') filters.set('reference', [x.text('filter')])
+  const summaries = await images.list({
+    all: x.flag('all'),
+    filters,
+    sharedSize: x.version >= 42 && x.flag('shared-size'),
+    manifests: x.version >= 47 && x.flag('manifests'),
+  })
+  x.sendJson(200, adaptImageList(summaries, x.version))
+}
+
+async function inspect(images: ImageOperations, x: Exchange): Promise<void> {
+  const manifests = x.version >= 48 && x.flag('manifests')
+  const platform = x.version >= 49 ? platformOf(x) : undefined
+  if (manifests && platform !== undefined) {
+    throw new EngineError('invalid', 'conflicting options: manifests and platform options cannot both be set')
+  }
+  const image = await images.inspect(x.name, platform === undefined ? { manifests } : { manifests, platform })
+  x.sendJson(200, adaptImageInspect(image, x.version))
+}
+
+/** The `platform` parameter: a JSON object. Throws `invalid`. */
+function platformOf(x: Exchange): Platform | undefined {
+  return platformsOf(x)[0]
+}
+
+function platformsOf(x: Exchange): Platform[] {
+  return x.query
+    .getAll('platform')
+    .filter((text) => text !== '')
+    .map((text) => parsePlatform(text))
+}
+
+function parsePlatform(text: string): Platform {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new EngineError('invalid', `failed to parse platform: ${errorMessage(cause)}`, { cause })
+  }
+  const field = (name: string): string => {
+    const found: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
+    return typeof found === 'string' ? found : ''
+  }
+  if (field('os') === '' || field('architecture') === '') {
+    throw new EngineError('invalid', 'both OS and Architecture must be provided')
+  }
+  const variant = field('variant')
+  return { os: field('os'), architecture: field('architecture'), ...(variant === '' ? {} : { variant }) }
+}
+
+async function save(images: ImageOperations, x: Exchange, names: string[]): Promise<void> {
+  const wanted = names.flatMap((name) => name.split(',')).filter((name) => name !== '')
+  const tar = await images.save(wanted, platformsOf(x), x.signal)
+  x.startStream('application/x-tar')
+  await pipeline(tar, x.response)
+}
+
+/** Runs work that reports progress. A failure before the first message is an ordinary error. */
+async function withProgress(x: Exchange, work: (progress: ProgressSink) => Promise<void>): Promise<void> {
+  const send = async (message: ProgressMessage) => {
+    if (!x.response.headersSent) x.startStream('application/json')
+    await x.writeJson(message, '\r\n')
+  }
+  try {
+    await work(send)
+  } catch (error) {
+    if (!x.response.headersSent) throw error
+    const message = errorMessage(error)
+    await send({ errorDetail: { message }, error: message })
+  }
+  if (!x.response.headersSent) x.startStream('application/json')
+  x.response.end()
+}
+
+async function load(images: ImageOperations, x: Exchange): Promise<void> {
+  const options = { quiet: x.flag('quiet', true), platforms: x.version >= 48 ? platformsOf(x) : [] }
+  await withProgress(x, (progress) => images.load(x.request, options, progress, x.signal))
+}
+
+async function create(images: ImageOperations, x: Exchange): Promise<void> {
+  if (x.text('fromImage') !== '')
+    throw new EngineError('notImplemented', 'pulling images is not supported yet')
+  const source = x.text('fromSrc')
+  if (source !== '-') {
+    throw new EngineError(
+      'notImplemented',
+      'importing from an address is not supported yet: use "-" and send the archive',
+    )
+  }
+  const options = {
+    repository: x.text('repo'),
+    tag: x.text('tag'),
+    message: x.text('message') === '' ? 'Imported from -' : x.text('message'),
+    changes: x.query.getAll('changes'),
+    platform: x.text('platform'),
+  }
+  await withProgress(x, (progress) => images.import(x.request, options, progress, x.signal))
+}
+
+async function prune(images: ImageOperations, x: Exchange): Promise<void> {
+  const { deleted, reclaimedBytes } = await images.prune(x.filters())
+  x.sendJson(200, { ImagesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimedBytes })
+}
+
+async function commit(commits: Committing | undefined, x: Exchange): Promise<void> {
+  if (commits === undefined)
+    throw new EngineError('notImplemented', 'committing containers is not supported yet')
+  const body = await x.jsonValue()
+  const config = body === undefined || body === null ? undefined : decodeJson(ContainerConfig, body, 'Config')
+  const id = await commits.commit({
+    container: x.text('container'),
+    repository: x.text('repo'),
+    tag: x.text('tag'),
+    comment: x.text('comment'),
+    author: x.text('author'),
+    pause: x.flag('pause', true),
+    changes: x.query.getAll('changes'),
+    config,
+  })
+  x.sendJson(201, { Id: id })
+}

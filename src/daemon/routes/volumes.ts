@@ -1,0 +1,64 @@
+/** Volumes. */
+import { checkFilterKeys } from '../../lib/http-query.ts'
+import { EngineError } from '../../spec/errors.ts'
+import { VolumeCreate, type Volume } from '../../spec/volume-types.ts'
+import type { Exchange } from '../exchange.ts'
+import type { Route } from '../router.ts'
+
+type Filters = ReadonlyMap<string, readonly string[]>
+
+/** What the volume routes need. Implemented by volumes/. */
+export interface VolumeOperations {
+  list(filters: Filters): Promise<{ volumes: Volume[]; warnings: string[] }>
+  inspect(name: string): Promise<Volume>
+  create(request: VolumeCreate): Promise<Volume>
+  remove(name: string, force: boolean): Promise<void>
+  prune(filters: Filters): Promise<{ deleted: string[]; reclaimedBytes: number }>
+}
+
+/** Routes of the API's "Volume" area. */
+export function volumeRoutes(volumes: VolumeOperations): Route[] {
+  return [
+    { method: 'GET', path: '/volumes', handle: (x) => list(volumes, x) },
+    {
+      method: 'POST',
+      path: '/volumes/create',
+      handle: async (x) => {
+        const request = await x.json(VolumeCreate, 'CreateOptions')
+        if (request.ClusterVolumeSpec !== null) {
+          throw new EngineError('unavailable', 'volume create failed: this node is not a swarm manager')
+        }
+        x.sendJson(201, await volumes.create(request))
+      },
+    },
+    { method: 'POST', path: '/volumes/prune', handle: (x) => prune(volumes, x) },
+    {
+      method: 'GET',
+      path: '/volumes/{name}',
+      handle: async (x) => x.sendJson(200, await volumes.inspect(x.name)),
+    },
+    {
+      method: 'DELETE',
+      path: '/volumes/{name}',
+      handle: async (x) => {
+        await volumes.remove(x.name, x.flag('force'))
+        x.sendStatus(204)
+      },
+    },
+  ]
+}
+
+async function list(volumes: VolumeOperations, x: Exchange): Promise<void> {
+  const filters = x.filters()
+  checkFilterKeys(filters, ['dangling', 'name', 'driver', 'label'])
+  const found = await volumes.list(filters)
+  x.sendJson(200, { Volumes: found.volumes, Warnings: found.warnings.length === 0 ? null : found.warnings })
+}
+
+async function prune(volumes: VolumeOperations, x: Exchange): Promise<void> {
+  const filters = new Map(x.filters())
+  // Before 1.42 named volumes were pruned too.
+  if (x.version < 42 && !filters.has('all')) filters.set('all', ['true'])
+  const { deleted, reclaimedBytes } = await volumes.prune(filters)
+  x.sendJson(200, { VolumesDeleted: deleted.length === 0 ? [] : deleted, SpaceReclaimed: reclaimedBytes })
+}
