@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
-import WebSocket from 'ws'
+import { WebSocket } from 'ws'
 import type { ContainerEngine } from '../containers/contract.ts'
 import { silentLog } from '../lib/log.ts'
 import { EngineError } from '../spec/errors.ts'
@@ -40,11 +40,13 @@ function echo(tty: boolean): Duplex {
 
 type Calls = { name: string; args: unknown[] }[]
 const calls: Calls = []
+/** Streams of containers that a test wants to hold. */
+const special = new Map<string, Duplex>()
 const engine = {
   attach: async (name: string, ...args: unknown[]) => {
     calls.push({ name: 'attach', args: [name, ...args] })
     if (name === 'gone') throw new EngineError('notFound', 'No such container: gone')
-    return { stream: echo(name === 'tty'), tty: name === 'tty' }
+    return { stream: special.get(name) ?? echo(name === 'tty'), tty: name === 'tty' }
   },
   execInspect: (id: string) => {
     if (id === 'gone') throw new EngineError('notFound', 'No such exec instance: gone')
@@ -198,18 +200,13 @@ test('exec start: detached answers 200, an unknown exec 404, a command that fail
 
 test('a client that goes away destroys its stream', async () => {
   const stream = echo(false)
-  const original = engine.attach
-  engine.attach = async () => ({ stream, tty: false })
-  try {
-    const socket = connect(socketPath)
-    socket.write(head('POST /containers/c/attach?stream=1&stdin=1 HTTP/1.1', ...upgrade))
-    await once(socket, 'data')
-    const closed = once(stream, 'close')
-    socket.destroy()
-    await closed
-  } finally {
-    engine.attach = original
-  }
+  special.set('watched', stream)
+  const socket = connect(socketPath)
+  socket.write(head('POST /containers/watched/attach?stream=1&stdin=1 HTTP/1.1', ...upgrade))
+  await once(socket, 'data')
+  const closed = once(stream, 'close')
+  socket.destroy()
+  await closed
 })
 
 test('attach over a websocket echoes without frame headers; foreign origins may not', async () => {
