@@ -25,6 +25,7 @@ export type ConfigFile = {
   volumesFormat?: string
   statsFormat?: string
   pluginsFormat?: string
+  pruneFilters?: string[]
   detachKeys?: string
   credsStore?: string
   credHelpers?: Record<string, string>
