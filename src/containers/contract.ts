@@ -93,6 +93,12 @@ export interface ContainerEngine {
   paths(reference: string): ContainerPaths
   /** The container's root for cp, export and stat: mounted for the time of `use`, with its volumes where it runs. */
   withRootfs<T>(reference: string, use: (root: ContainerRoot) => Promise<T>): Promise<T>
+  /** Tells the journal of something the routes did to a container (`export`, `copy`, `commit` ...). */
+  logEvent(reference: string, action: string, attributes?: Record<string, string>): void
+  /** Containers made from an image, for those who want to remove it, and for `system df`. */
+  usersOfImage(imageId: string): { id: ContainerId; name: string; running: boolean }[]
+  /** How many there are, for `info`. */
+  counts(): { total: number; running: number; paused: number; stopped: number }
 }
 
 /** A container's file tree as cp and export reach it. */

@@ -95,7 +95,7 @@ export interface ContainerRuntime {
   adopt(id: ContainerId): Promise<ContainerTask | TaskExit | undefined>
   /** Execs of a container that still run after a daemon restart. */
   adoptExecs(id: ContainerId): Promise<Map<string, Task>>
-  /** Forgets a task that ended: its cgroup, its directory under /run. Idempotent. */
+  /** Forgets a task: its cgroup, its directory under /run. What should still run of it is killed. Idempotent. */
   remove(id: ContainerId): Promise<void>
   /** Tells the kernel to have a start's resources warm; cheap, never fails. */
   prewarm(): void
@@ -121,7 +121,7 @@ export interface ContainerNetworking {
   create(request: SandboxRequest, signal: AbortSignal): Promise<SandboxState>
   /** Takes over the sandbox of a container that ran on while the daemon was away. */
   adopt(id: ContainerId, state: SandboxState): Promise<void>
-  /** Releases everything. Idempotent. */
+  /** Releases everything. Idempotent. The state may be empty (a start that a crash cut short): the id must do. */
   remove(id: ContainerId, state: SandboxState): Promise<void>
   /** Joins one more network while running; returns the endpoint. */
   connect(id: ContainerId, network: string, settings: EndpointSettings): Promise<EndpointSettings>

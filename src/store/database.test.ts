@@ -21,3 +21,10 @@ test('a nested transaction joins the outer one', () => {
   })
   assert.equal(database.all('SELECT * FROM settings').length, 2)
 })
+
+test('a relaxed statement is kept, also inside a transaction', () => {
+  using database = new Database(':memory:')
+  database.runRelaxed('INSERT INTO settings VALUES (?, ?)', 'a', '1')
+  database.transaction(() => database.runRelaxed('INSERT INTO settings VALUES (?, ?)', 'b', '2'))
+  assert.equal(database.all('SELECT * FROM settings').length, 2)
+})

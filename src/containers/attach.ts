@@ -1,0 +1,38 @@
+/** `POST /containers/x/attach`: streams of running containers, and of those that are about to be started. */
+import { EngineError } from '../spec/errors.ts'
+import type { AttachOptions } from '../spec/task-types.ts'
+import { AttachStream } from './attach-stream.ts'
+import type { Container } from './container.ts'
+import type { AttachedStream } from './contract.ts'
+import type { Core } from './core.ts'
+import { DetachFilter, parseDetachKeys } from './detach-keys.ts'
+import { requireNotRestarting } from './stop.ts'
+
+/** Attaches a client. On a container that does not run, the stream waits for the next start. */
+export async function attachTo(
+  core: Core,
+  container: Container,
+  options: AttachOptions & { detachKeys: string },
+): Promise<AttachedStream> {
+  const keys = parseDetachKeys(options.detachKeys)
+  const { Tty, OpenStdin } = container.record.config
+  if (container.state.paused) {
+    throw new EngineError(
+      'conflict',
+      `container ${container.id} is paused, unpause the container before attach`,
+    )
+  }
+  requireNotRestarting(container)
+  const wanted = { stdin: options.stdin && OpenStdin, stdout: options.stdout, stderr: options.stderr }
+  const filter = Tty && wanted.stdin ? new DetachFilter(keys) : undefined
+  const stream = new AttachStream(wanted, filter, () => core.emit(container, 'detach'))
+  core.emit(container, 'attach')
+  const { task } = container
+  if (task === undefined) {
+    container.pendingAttaches.add(stream)
+    stream.once('close', () => container.pendingAttaches.delete(stream))
+    return { stream, tty: Tty }
+  }
+  stream.bind(await task.attach(wanted))
+  return { stream, tty: Tty }
+}

@@ -1,0 +1,290 @@
+/**
+ * Further processes in running containers. An exec is made, started once, and can be inspected for a while after it
+ * has ended. Execs are not in the database: a reboot ends them. A small file beside the container's lets the next
+ * daemon know those that still run.
+ */
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { abortable } from '../lib/mutex.ts'
+import { ExecConfig } from '../spec/container-config.ts'
+import type { ExecInspect } from '../spec/container-types.ts'
+import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
+import { execId, type ExecId } from '../spec/ids.ts'
+import type { ExecTaskStart } from '../spec/task-types.ts'
+import { AttachStream } from './attach-stream.ts'
+import type { Container } from './container.ts'
+import type { AttachedStream } from './contract.ts'
+import type { Core } from './core.ts'
+import { DetachFilter, parseDetachKeys } from './detach-keys.ts'
+import type { Task } from './ports.ts'
+import { failureExitCode } from './start-failure.ts'
+import { requireActive } from './stop.ts'
+
+/** Ended execs can be inspected for this long. */
+const keptAfterExitMs = 5 * 60_000
+
+/** One exec. */
+export type Exec = {
+  id: ExecId
+  container: Container
+  config: ExecConfig
+  status: 'created' | 'starting' | 'running' | 'ended'
+  exitCode: number | null
+  pid: number
+  task: Task | undefined
+  endedAtMs: number
+  /** Resolves when the process has ended or could not be started. */
+  ended: Promise<void>
+  markEnded: () => void
+}
+
+/** See the file's head. */
+export class Execs {
+  readonly #core: Core
+  readonly #byId = new Map<string, Exec>()
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** Registers an exec. Throws when the container does not run or is paused. */
+  create(container: Container, config: ExecConfig): Exec {
+    const { DetachKeys } = config
+    if ((config.Cmd ?? []).length === 0) throw new EngineError('invalid', 'No exec command specified')
+    parseDetachKeys(DetachKeys, `Invalid escape keys (${DetachKeys}) provided`)
+    requireActive(container, 'is paused, unpause the container before exec')
+    this.#forgetOld()
+    const exec = newExec(execId(this.#core.ids.hex64()), container, config)
+    this.#add(exec)
+    this.#core.ports.runtime.prewarm()
+    this.#core.emit(container, `exec_create: ${commandLine(config)}`, { execID: exec.id })
+    return exec
+  }
+
+  /** By full id. Throws notFound. */
+  get(id: string): Exec {
+    const exec = this.#byId.get(id)
+    if (exec === undefined) throw new EngineError('notFound', `No such exec instance: ${id}`)
+    return exec
+  }
+
+  /** Runs it; resolves when the process runs. The stream is undefined with `detach`. */
+  async start(
+    exec: Exec,
+    options: { detach: boolean; tty: boolean; consoleSize: [number, number] | null },
+    signal: AbortSignal,
+  ): Promise<AttachedStream | undefined> {
+    const { container, config, id } = exec
+    if (exec.status === 'ended') {
+      throw new EngineError('conflict', `Error: Exec command ${id} has already run`)
+    }
+    if (exec.status !== 'created') {
+      throw new EngineError('conflict', `Error: Exec command ${id} is already running`)
+    }
+    requireActive(container, 'is paused, unpause the container before exec')
+    exec.status = 'starting'
+    const stream = options.detach ? undefined : this.#stream(exec)
+    this.#core.emit(container, `exec_start: ${commandLine(config)}`, { execID: id })
+    try {
+      exec.task = await this.#run(exec, options.consoleSize ?? config.ConsoleSize, stream, signal)
+    } catch (error) {
+      this.#fail(exec, error)
+      stream?.destroy()
+      throw error
+    }
+    return stream === undefined ? undefined : { stream, tty: config.Tty }
+  }
+
+  async #run(
+    exec: Exec,
+    size: [number, number] | null,
+    stream: AttachStream | undefined,
+    signal: AbortSignal,
+  ): Promise<Task> {
+    const running = exec.container.task
+    if (running === undefined)
+      throw new EngineError('conflict', `container ${exec.container.id} is not running`)
+    await this.#core.faults.reach('exec:begin')
+    const recorded = this.#remember(exec)
+    const task = await running.exec(execTaskStart(exec, size, stream), signal)
+    await this.#core.faults.reach('exec:after-run')
+    exec.pid = task.pid
+    exec.status = 'running'
+    this.#watch(exec, task, recorded)
+    if (stream !== undefined) stream.bind(await task.attach(stream.options))
+    return task
+  }
+
+  /** The first ids are of execs that have not ended. */
+  idsOf(container: Container): string[] | null {
+    const ids = [...container.execs.values()].filter(({ status }) => status !== 'ended').map(({ id }) => id)
+    return ids.length === 0 ? null : ids
+  }
+
+  /** Execs that ran on while the daemon was away. */
+  async adopt(container: Container): Promise<void> {
+    for (const [id, task] of await this.#core.ports.runtime.adoptExecs(container.id)) {
+      const exec = newExec(execId(id), container, await this.#recall(container, id))
+      exec.status = 'running'
+      exec.pid = task.pid
+      exec.task = task
+      this.#add(exec)
+      this.#watch(exec, task)
+    }
+  }
+
+  /** The container is gone: so are its execs. */
+  forget(container: Container): void {
+    for (const exec of container.execs.values()) {
+      exec.markEnded()
+      this.#byId.delete(exec.id)
+    }
+    container.execs.clear()
+  }
+
+  inspect(exec: Exec): ExecInspect {
+    const { config, container } = exec
+    const [entrypoint = '', ...args] = config.Cmd ?? []
+    return {
+      ID: exec.id,
+      Running: exec.status === 'running',
+      ExitCode: exec.exitCode,
+      ProcessConfig: {
+        tty: config.Tty,
+        entrypoint,
+        arguments: args,
+        privileged: config.Privileged,
+        ...(config.User === '' ? {} : { user: config.User }),
+      },
+      OpenStdin: config.AttachStdin,
+      OpenStderr: config.AttachStderr,
+      OpenStdout: config.AttachStdout,
+      CanRemove: exec.status === 'ended',
+      ContainerID: container.id,
+      DetachKeys: detachKeyBytes(config.DetachKeys),
+      Pid: exec.pid,
+    }
+  }
+
+  #add(exec: Exec): void {
+    this.#byId.set(exec.id, exec)
+    exec.container.execs.set(exec.id, exec)
+  }
+
+  #stream(exec: Exec): AttachStream {
+    const { config, container } = exec
+    const filter =
+      config.Tty && config.AttachStdin ? new DetachFilter(parseDetachKeys(config.DetachKeys)) : undefined
+    const options = {
+      stdin: config.AttachStdin,
+      stdout: config.AttachStdout,
+      stderr: config.AttachStderr,
+    }
+    return new AttachStream(options, filter, () => {
+      this.#core.emit(container, 'exec_detach', { execID: exec.id })
+    })
+  }
+
+  #watch(exec: Exec, task: Task, recorded: Promise<void> = Promise.resolve()): void {
+    this.#core.tasks.run('exec exit', async (signal) => {
+      const exit = await abortable(task.exited, signal)
+      this.#end(exec, exit.exitCode)
+      await recorded
+      await rm(this.#file(exec.container, exec.id), { force: true })
+    })
+  }
+
+  #end(exec: Exec, exitCode: number): void {
+    if (exec.status === 'ended') return
+    exec.status = 'ended'
+    exec.exitCode = exitCode
+    exec.endedAtMs = this.#core.clock.nowMs()
+    exec.task = undefined
+    exec.container.execs.delete(exec.id)
+    exec.markEnded()
+    this.#core.emit(exec.container, 'exec_die', { execID: exec.id, exitCode: String(exitCode) })
+  }
+
+  #fail(exec: Exec, error: unknown): void {
+    this.#end(exec, failureExitCode(errorMessage(error), 126))
+    this.#core.tasks.run('forget exec', () => rm(this.#file(exec.container, exec.id), { force: true }))
+  }
+
+  #forgetOld(): void {
+    const now = this.#core.clock.nowMs()
+    for (const [id, exec] of this.#byId) {
+      if (exec.status === 'ended' && now - exec.endedAtMs > keptAfterExitMs) this.#byId.delete(id)
+    }
+  }
+
+  #file(container: Container, id: string): string {
+    return `${this.#core.directoryOf(container.id)}/exec-${id}.json`
+  }
+
+  async #remember(exec: Exec): Promise<void> {
+    try {
+      await writeFile(this.#file(exec.container, exec.id), JSON.stringify(exec.config), { mode: 0o600 })
+    } catch (error) {
+      this.#core.log.warn('exec not recorded', { id: exec.id, error: errorMessage(error) })
+    }
+  }
+
+  async #recall(container: Container, id: string): Promise<ExecConfig> {
+    try {
+      const json = z.unknown().parse(JSON.parse(await readFile(this.#file(container, id), 'utf8')))
+      return ExecConfig.parse(json)
+    } catch (error) {
+      // The file is a convenience: the exec itself is what matters.
+      if (errorCode(error) !== 'ENOENT') {
+        this.#core.log.warn('exec record unreadable', { id, error: errorMessage(error) })
+      }
+      return ExecConfig.parse({})
+    }
+  }
+}
+
+function newExec(id: ExecId, container: Container, config: ExecConfig): Exec {
+  const { promise: ended, resolve: markEnded } = Promise.withResolvers<void>()
+  return {
+    id,
+    container,
+    config,
+    status: 'created',
+    exitCode: null,
+    pid: 0,
+    task: undefined,
+    endedAtMs: 0,
+    ended,
+    markEnded,
+  }
+}
+
+function execTaskStart(
+  { id, container, config }: Exec,
+  size: [number, number] | null,
+  stream: AttachStream | undefined,
+): ExecTaskStart {
+  const [rows = 0, columns = 0] = size ?? []
+  return {
+    id,
+    containerId: container.id,
+    args: config.Cmd ?? [],
+    env: config.Env ?? [],
+    tty: config.Tty,
+    openStdin: config.AttachStdin,
+    privileged: config.Privileged,
+    user: config.User,
+    workingDir: config.WorkingDir,
+    ...(config.Tty && rows > 0 && columns > 0 ? { consoleSize: { rows, columns } } : {}),
+    attached: stream !== undefined,
+  }
+}
+
+function commandLine(config: ExecConfig): string {
+  return (config.Cmd ?? []).join(' ')
+}
+
+/** The API shows the bytes, and nothing for the default. */
+function detachKeyBytes(keys: string): string {
+  return keys === '' ? '' : String.fromCharCode(...parseDetachKeys(keys))
+}

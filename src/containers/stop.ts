@@ -1,0 +1,138 @@
+/** Signals, stopping and killing. Locks are held only to send; never while an exit is awaited. */
+import { EngineError, errorMessage } from '../spec/errors.ts'
+import type { Container } from './container.ts'
+import type { Core } from './core.ts'
+import { killSignal, parseSignal, terminate } from './signals.ts'
+
+const defaultStopTimeoutSeconds = 10
+/** How long a killed process may take to go before the kill is taken to have failed. */
+const killPatienceMs = 10_000
+
+/** `Container x is not running` and its like, worded in one place. */
+export function notRunning(container: Container): EngineError {
+  return new EngineError('conflict', `container ${container.id} is not running`)
+}
+
+/** Throws unless the container runs and is neither paused nor between two runs. */
+export function requireActive(container: Container, pausedText: string): void {
+  if (!container.state.running) throw notRunning(container)
+  if (container.state.paused) throw new EngineError('conflict', `container ${container.id} ${pausedText}`)
+  requireNotRestarting(container)
+}
+
+/** Throws while the restart policy waits. */
+export function requireNotRestarting(container: Container): void {
+  if (!container.state.restarting) return
+  throw new EngineError(
+    'conflict',
+    `container ${container.id} is restarting, wait until the container is running`,
+  )
+}
+
+/** The signal that `stop` sends first. */
+export function stopSignalOf(container: Container): number {
+  const { StopSignal } = container.record.config
+  return StopSignal === '' ? terminate : parseSignal(StopSignal)
+}
+
+/** Sends a signal. The container's stop signal (or SIGKILL) also ends its restart policy's care. */
+export async function sendSignal(
+  core: Core,
+  container: Container,
+  signal: number,
+  stops = signal === killSignal || signal === stopSignalOf(container),
+): Promise<void> {
+  using _lock = await core.locks.acquire(container.id)
+  if (!container.state.running) throw notRunning(container)
+  if (stops) {
+    container.stopRequested = true
+    if (!core.shuttingDown) core.registry.save(container, { manuallyStopped: true })
+  }
+  if (container.state.restarting) {
+    if (stops) cancelRestart(core, container)
+    return
+  }
+  const { task } = container
+  if (task === undefined) throw notRunning(container)
+  try {
+    await task.kill(signal)
+    // A frozen process takes the signal only once it thaws.
+    if (stops && container.state.paused) await resumeForStop(core, container)
+  } catch (error) {
+    // It ended by itself meanwhile: its exit is on the way.
+    if (!(error instanceof EngineError && error.kind === 'notFound')) throw error
+  }
+  core.emit(container, 'kill', { signal: String(signal) })
+}
+
+async function resumeForStop(core: Core, container: Container): Promise<void> {
+  await container.task?.resume()
+  core.registry.saveState(container, { paused: false })
+}
+
+/** Ends the wait for a restart: the container stays as it ended. */
+function cancelRestart(core: Core, container: Container): void {
+  container.pendingRestart?.abort()
+  container.pendingRestart = undefined
+  const record = core.registry.saveState(container, { running: false, restarting: false })
+  container.waiters.stopped({ exitCode: record.state.exitCode, error: record.state.error })
+}
+
+/** Resolves once the container does not run and what it held is released; false when `timeoutMs` comes first. */
+export async function awaitStopped(core: Core, container: Container, timeoutMs?: number): Promise<boolean> {
+  const cancel = new AbortController()
+  const stopped = container.state.running
+    ? container.waiters.add('not-running', cancel.signal).then(() => true)
+    : Promise.resolve(true)
+  const races = [stopped]
+  if (timeoutMs !== undefined) races.push(core.timer.sleep(timeoutMs, cancel.signal).then(() => false))
+  try {
+    if (!(await Promise.race(races))) return false
+  } finally {
+    cancel.abort(new Error('no longer waited for'))
+    await Promise.allSettled(races)
+  }
+  // The exit is handled under the lock: whoever has it next finds everything released.
+  using _lock = await core.locks.acquire(container.id)
+  return true
+}
+
+/** SIGKILL, and waits until the container has stopped. Throws conflict when it does not run. */
+export async function killAndWait(core: Core, container: Container): Promise<void> {
+  await sendSignal(core, container, killSignal)
+  if (await awaitStopped(core, container, killPatienceMs)) return
+  await sendSignal(core, container, killSignal)
+  if (!(await awaitStopped(core, container, killPatienceMs))) {
+    throw new EngineError(
+      'internal',
+      `tried to kill container, but did not receive an exit event: ${container.id}`,
+    )
+  }
+}
+
+/** Options of stop and restart. */
+export type StopOptions = { signal: string; timeoutSeconds: number | null }
+
+/** Stop signal, patience, SIGKILL. A container that does not run is left alone. */
+export async function stopContainer(core: Core, container: Container, options: StopOptions): Promise<void> {
+  const signal = options.signal === '' ? stopSignalOf(container) : parseSignal(options.signal)
+  if (!container.state.running) return
+  const { StopTimeout } = container.record.config
+  const seconds = options.timeoutSeconds ?? StopTimeout ?? defaultStopTimeoutSeconds
+  let patienceMs = seconds < 0 ? undefined : seconds * 1000
+  try {
+    await sendSignal(core, container, signal, true)
+  } catch (error) {
+    if (!container.state.running) return core.emit(container, 'stop')
+    core.log.warn('stop signal failed', { id: container.id, error: errorMessage(error) })
+    patienceMs = 2000
+  }
+  if (!(await awaitStopped(core, container, patienceMs))) {
+    try {
+      await killAndWait(core, container)
+    } catch (error) {
+      if (container.state.running) throw error
+    }
+  }
+  core.emit(container, 'stop')
+}

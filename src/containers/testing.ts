@@ -1,0 +1,108 @@
+/** An engine on stand-ins, for tests. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { randomIds } from '../lib/clock.ts'
+import { silentLog } from '../lib/log.ts'
+import { ContainerConfig, HostConfig, NetworkingConfig } from '../spec/container-config.ts'
+import { Database } from '../store/database.ts'
+import type { CoreOptions } from './core.ts'
+import { Containers } from './engine.ts'
+import { FakeWorld } from './testing-world.ts'
+
+/** An engine on fakes, with a directory and database of its own; several engines may follow each other on them. */
+export class EngineFixture implements AsyncDisposable {
+  readonly world = new FakeWorld()
+  readonly root: string
+  readonly database = new Database(':memory:')
+  reached: (point: string) => void = () => {}
+  #engine: Containers | undefined
+
+  private constructor(root: string) {
+    this.root = root
+  }
+
+  /** Makes one and boots it. */
+  static async make(): Promise<EngineFixture> {
+    const fixture = new EngineFixture(await mkdtemp(join(tmpdir(), 'wharf-containers-')))
+    await fixture.reboot()
+    return fixture
+  }
+
+  get engine(): Containers {
+    if (this.#engine === undefined) throw new Error('not booted')
+    return this.#engine
+  }
+
+  /** Drops the engine as a crash would, and boots another on the same state. */
+  async reboot(): Promise<void> {
+    await this.#engine?.shutdown({ liveRestore: true })
+    this.#engine = new Containers(this.#options())
+    await this.#engine.boot()
+  }
+
+  #options(): CoreOptions {
+    const { world } = this
+    return {
+      ...world.ports,
+      database: this.database,
+      settings: () => ({
+        root: this.root,
+        logDriver: 'local',
+        logOptions: {},
+        defaultRuntime: 'crun',
+        shmSizeBytes: 64 * 1024 * 1024,
+        ipcMode: 'private',
+        cgroupnsMode: 'private',
+        platform: { os: 'linux', architecture: 'amd64' },
+      }),
+      host: {
+        hostname: 'harbour',
+        onlineCpus: 2,
+        memoryTotalBytes: 1e9,
+        systemCpuNs: async () => 5_000n,
+        runPs: async () => ({ exitCode: 0, stdout: world.psOutput, stderr: '' }),
+        mountShm: async () => world.note('shm.mount'),
+        unmountShm: async () => world.note('shm.unmount'),
+      },
+      clock: world.clock,
+      timer: world.clock,
+      ids: randomIds,
+      random: Math.random,
+      faults: { reach: async (point) => this.reached(point) },
+      log: silentLog,
+    }
+  }
+
+  /** Creates a container of the fake image. */
+  async create(
+    config: Record<string, unknown> = {},
+    hostConfig: Record<string, unknown> = {},
+    name = '',
+  ): Promise<string> {
+    const request = {
+      config: ContainerConfig.parse({ Image: 'busybox', ...config }),
+      hostConfig: HostConfig.parse(hostConfig),
+      networkingConfig: NetworkingConfig.parse({}),
+    }
+    const created = await this.engine.create(request, { name, platform: '' }, new AbortController().signal)
+    return created.id
+  }
+
+  /** Creates and starts one. */
+  async run(
+    config: Record<string, unknown> = {},
+    hostConfig: Record<string, unknown> = {},
+    name = '',
+  ): Promise<string> {
+    const id = await this.create(config, hostConfig, name)
+    await this.engine.start(id, { detachKeys: '' })
+    return id
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#engine?.shutdown({ liveRestore: true })
+    this.database[Symbol.dispose]()
+    await rm(this.root, { recursive: true, force: true })
+  }
+}
