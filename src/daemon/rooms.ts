@@ -6,7 +6,6 @@ import type { Log } from '../lib/log.ts'
 import type { Database } from '../store/database.ts'
 import type { EventJournal } from './events.ts'
 import type { LiveSettings } from './live-settings.ts'
-import type { ContainerFiles } from './routes/container-files.ts'
 import type { LogReading } from './routes/container-streams.ts'
 
 /** What rooms are built from. */
@@ -26,7 +25,6 @@ export type RoomsParts = {
 export type Rooms = AsyncDisposable & {
   engine?: ContainerEngine
   logs?: LogReading
-  files?: ContainerFiles
   /** Brings state and kernel together after a start. */
   recover(): Promise<void>
 }

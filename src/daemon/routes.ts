@@ -45,18 +45,18 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...eventRoutes(events, systemClock),
     ...absentRoutes(),
   ]
-  const { engine, logs, files } = rooms
+  const { engine, logs } = rooms
   if (engine === undefined) return routes
   routes.push(
     ...containerRoutes(engine),
     ...containerCreateRoutes(engine, { cgroupUnified: facts.cgroup.mode === 'v2' }),
     ...execRoutes(engine),
+    ...containerFileRoutes(engine),
   )
   if (logs !== undefined) {
     const originAllowed = (origin: string, host: string) => allowsOrigin(live, origin, host)
     routes.push(...containerStreamRoutes({ engine, logs, originAllowed }))
   }
-  if (files !== undefined) routes.push(...containerFileRoutes({ engine, files }))
   return routes
 }
 

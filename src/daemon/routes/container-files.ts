@@ -1,36 +1,25 @@
-/** Files of containers: cp in both directions, stat, export. */
+/** Files of containers: cp in both directions, stat, export. Paths and archives may be hostile: see the archive's worker. */
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ContainerEngine, ContainerRoot } from '../../containers/contract.ts'
+import {
+  exportContainer,
+  extractIntoContainer,
+  readContainerPath,
+  statContainerPath,
+} from '../../containers/archive.ts'
+import type { ContainerEngine } from '../../containers/contract.ts'
 import type { ContainerPathStat } from '../../spec/container-types.ts'
 import { EngineError } from '../../spec/errors.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Route } from '../router.ts'
 
-/** Reads and writes file trees of containers as tar streams. Paths may be hostile. */
-export interface ContainerFiles {
-  stat(root: ContainerRoot, path: string): Promise<ContainerPathStat>
-  /** A tar stream of a path, named as its last segment. */
-  read(root: ContainerRoot, path: string): Promise<{ stat: ContainerPathStat; tar: Readable }>
-  /** Unpacks into an existing directory. */
-  write(root: ContainerRoot, path: string, tar: Readable, options: WriteOptions): Promise<void>
-  /** A tar stream of the whole root, without its mounts. */
-  exportAll(root: ContainerRoot): Readable
-}
-
-/** Options of an unpack. */
-export type WriteOptions = { overwriteDirectoryWithFile: boolean; copyOwner: boolean; signal: AbortSignal }
-
-/** What the file routes need. */
-export type FileRoutesDeps = { engine: ContainerEngine; files: ContainerFiles }
-
 /** Routes for archives of containers. */
-export function containerFileRoutes(deps: FileRoutesDeps): Route[] {
+export function containerFileRoutes(engine: ContainerEngine): Route[] {
   return [
-    { method: 'HEAD', path: '/containers/{id}/archive', handle: (x) => stat(deps, x) },
-    { method: 'GET', path: '/containers/{id}/archive', handle: (x) => read(deps, x) },
-    { method: 'PUT', path: '/containers/{id}/archive', handle: (x) => write(deps, x) },
-    { method: 'GET', path: '/containers/{id}/export', handle: (x) => exportAll(deps, x) },
+    { method: 'HEAD', path: '/containers/{id}/archive', handle: (x) => stat(engine, x) },
+    { method: 'GET', path: '/containers/{id}/archive', handle: (x) => read(engine, x) },
+    { method: 'PUT', path: '/containers/{id}/archive', handle: (x) => write(engine, x) },
+    { method: 'GET', path: '/containers/{id}/export', handle: (x) => exportAll(engine, x) },
   ]
 }
 
@@ -45,34 +34,40 @@ function setStat(x: Exchange, found: ContainerPathStat): void {
   x.response.setHeader('X-Docker-Container-Path-Stat', text)
 }
 
-async function stat({ engine, files }: FileRoutesDeps, x: Exchange): Promise<void> {
+async function stat(engine: ContainerEngine, x: Exchange): Promise<void> {
   const path = pathOf(x)
-  setStat(x, await engine.withRootfs(x.name, (root) => files.stat(root, path)))
+
+  setStat(x, await engine.withRootfs(x.name, (root) => statContainerPath({ root, reference: x.name }, path)))
   x.sendStatus(200)
 }
 
-async function read({ engine, files }: FileRoutesDeps, x: Exchange): Promise<void> {
+async function read(engine: ContainerEngine, x: Exchange): Promise<void> {
   const path = pathOf(x)
   await engine.withRootfs(x.name, async (root) => {
-    const found = await files.read(root, path)
+    const found = await readContainerPath({ root, reference: x.name }, path)
     setStat(x, found.stat)
-    await sendTar(x, found.tar, 'application/x-tar')
+    await sendTar(x, found.content, 'application/x-tar')
   })
 }
 
-async function write({ engine, files }: FileRoutesDeps, x: Exchange): Promise<void> {
-  const path = pathOf(x)
+async function write(engine: ContainerEngine, x: Exchange): Promise<void> {
   const options = {
-    overwriteDirectoryWithFile: !x.flag('noOverwriteDirNonDir'),
+    path: pathOf(x),
+    noOverwriteDirNonDir: x.flag('noOverwriteDirNonDir'),
     copyOwner: x.flag('copyUIDGID'),
-    signal: x.signal,
+    user: '',
   }
-  await engine.withRootfs(x.name, (root) => files.write(root, path, x.request, options))
+  if (options.copyOwner) {
+    options.user = (await engine.inspect(x.name, { size: false })).Config.User ?? ''
+  }
+  await engine.withRootfs(x.name, (root) =>
+    extractIntoContainer({ root, reference: x.name }, options, x.request),
+  )
   x.sendStatus(200)
 }
 
-async function exportAll({ engine, files }: FileRoutesDeps, x: Exchange): Promise<void> {
-  await engine.withRootfs(x.name, (root) => sendTar(x, files.exportAll(root), 'application/octet-stream'))
+async function exportAll(engine: ContainerEngine, x: Exchange): Promise<void> {
+  await engine.withRootfs(x.name, (root) => sendTar(x, exportContainer(root), 'application/octet-stream'))
 }
 
 /** A failure in the middle cuts the connection: the client sees an incomplete body. */
