@@ -1,11 +1,17 @@
 /** Every command, from one file for each family. Order does not matter; help sorts. */
 import type { CommandEntry, CommandGroup } from './command.ts'
 import { containerEntries } from './registry/containers.ts'
+import { imageEntries } from './registry/images.ts'
 import { networkEntries } from './registry/networks.ts'
 import { volumeEntries } from './registry/volumes.ts'
 
 /** All commands. */
-export const entries: readonly CommandEntry[] = [...containerEntries, ...networkEntries, ...volumeEntries]
+export const entries: readonly CommandEntry[] = [
+  ...containerEntries,
+  ...imageEntries,
+  ...networkEntries,
+  ...volumeEntries,
+]
 
 /** All groups of commands. */
 export const groups: readonly CommandGroup[] = [

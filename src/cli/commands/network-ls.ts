@@ -17,7 +17,7 @@ const networkList = (truncate: boolean): ListFormat<NetworkInspect> => ({
     Name: { header: 'NAME', value: (row) => row.Name },
     Driver: { header: 'DRIVER', value: (row) => row.Driver },
     Scope: { header: 'SCOPE', value: (row) => row.Scope },
-    IPv4: { header: 'IPV4', value: (row) => String(Boolean(row.EnableIPv4)) },
+    IPv4: { header: 'IPV4', value: (row) => (row.EnableIPv4 ? 'true' : 'false') },
     IPv6: { header: 'IPV6', value: (row) => String(row.EnableIPv6) },
     Internal: { header: 'INTERNAL', value: (row) => String(row.Internal) },
     Labels: { header: 'LABELS', value: (row) => joinLabels(row.Labels) },

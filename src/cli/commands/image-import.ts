@@ -1,0 +1,51 @@
+/** `import`: a tar archive of files becomes an image of one layer. */
+import { createReadStream } from 'node:fs'
+import { jsonLines } from '../../client/ndjson.ts'
+import { flag } from '../../lib/flags.ts'
+import type { ProgressMessage } from '../../spec/image-types.ts'
+import { errorMessage } from '../../spec/errors.ts'
+import { defineCommand } from '../command.ts'
+import { CliError } from '../errors.ts'
+import { parseImageName } from '../image-names.ts'
+import { showProgress } from '../progress.ts'
+
+async function* readFile(path: string): AsyncGenerator<Buffer, void> {
+  try {
+    yield* createReadStream(path, { highWaterMark: 1 << 20 })
+  } catch (error) {
+    throw new CliError(errorMessage(error).replace(/^E\w+: (.*), (\w+) '(.*)'$/, '$2 $3: $1'), {
+      cause: error,
+    })
+  }
+}
+
+/** See the file's description. */
+export const command = defineCommand({
+  flags: {
+    change: flag.list('Apply a Dockerfile instruction to the image', { short: 'c' }),
+    message: flag.string('Comment of the image', { short: 'm' }),
+    platform: flag.string('Platform of the image'),
+  },
+  count: { min: 1 },
+  completes: ['file'],
+  run: async (cli, { flags, args: [source = '', reference = ''] }) => {
+    const remote = source !== '-' && /^(https?|ftp):\/\//.test(source)
+    if (reference !== '') parseImageName(reference)
+    const response = await cli.client.request('POST', '/images/create', {
+      query: {
+        fromSrc: remote ? source : '-',
+        repo: reference,
+        changes: flags.change,
+        message: flags.message,
+        platform: flags.platform.toLowerCase(),
+      },
+      headers: { 'Content-Type': 'application/x-tar' },
+      ...(remote
+        ? {}
+        : {
+            body: source === '-' ? createReadStream('', { fd: 0, highWaterMark: 1 << 20 }) : readFile(source),
+          }),
+    })
+    await showProgress(jsonLines<ProgressMessage>(response), { output: cli.stdout, width: cli.columns })
+  },
+})

@@ -1,0 +1,34 @@
+/** Image references as the command line reads them: enough to tell repository, tag and digest apart. */
+import { CliError } from './errors.ts'
+
+/** Parts of a reference. */
+export type ImageName = { repository: string; tag: string; digest: string }
+
+const domain = String.raw`(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?`
+const component = String.raw`[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*`
+const referencePattern = new RegExp(
+  `^((?:${domain}/)?${component}(?:/${component})*)(?::([\\w][\\w.-]{0,127}))?(?:@([A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?$`,
+)
+
+/** Splits a reference. Throws Docker's texts for what is none. */
+export function parseImageName(text: string): ImageName {
+  const match = referencePattern.exec(text)
+  if (match === null) {
+    if (referencePattern.test(text.toLowerCase())) {
+      const [name = ''] = text.split(/[:@](?=[^/]*$)/)
+      const path = name.includes('/')
+        ? name.replace(/^(?:[^/]*[.:][^/]*|localhost)\//, '')
+        : `library/${name}`
+      throw new CliError(`invalid reference format: repository name (${path}) must be lowercase`)
+    }
+    throw new CliError('invalid reference format')
+  }
+  return { repository: match[1] ?? '', tag: match[2] ?? '', digest: match[3] ?? '' }
+}
+
+/** The `platform` query parameter of an `os[/arch[/variant]]` text: JSON of its parts. */
+export function platformQuery(text: string): string | undefined {
+  if (text === '') return undefined
+  const [os = '', architecture = '', variant = ''] = text.toLowerCase().split('/')
+  return JSON.stringify({ architecture, os, ...(variant === '' ? {} : { variant }) })
+}
