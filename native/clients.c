@@ -28,6 +28,8 @@
 
 /* What may come on top of the bound once reading has stopped: the pipes' rest, when the process has ended. */
 #define SPILL_SLACK (4u << 20)
+/* How long a client may take to close its side once its output has ended. */
+#define LINGER_MS 5000
 
 enum state { FREE, REQUEST, ATTACHED, WATCHING };
 
@@ -38,7 +40,9 @@ struct client {
   bool control; /* inherited from the daemon */
   bool early;   /* attached before the process ran */
   bool input;   /* still sends stdin */
+  bool half;    /* has ended its sending side */
   bool ended;   /* no output comes any more */
+  bool closing; /* its output has been ended; only its close is waited for */
   int spill;
   uint64_t put, taken; /* bytes ever written to and read from the spill */
   int64_t progress_ms;
@@ -184,12 +188,13 @@ static void read_input(struct client *client) {
   ssize_t size = recv(client->fd, data, sizeof data, MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size > 0) {
-    input_take(data, (size_t)size);
+    if (client->input) input_take(data, (size_t)size);
     return;
   }
+  client->half = true;
+  if (client->input && options.stdin_once) input_end();
   client->input = false;
-  if (options.stdin_once) input_end();
-  if (client->ended || size < 0) drop(client);
+  if (client->ended || client->closing || size < 0) drop(client);
 }
 
 static bool spill_put(struct client *client, const char *data, size_t size) {
@@ -198,8 +203,6 @@ static bool spill_put(struct client *client, const char *data, size_t size) {
     if (client->spill < 0 && (client->spill = open(".spill", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) >= 0) unlink(".spill");
     if (client->spill < 0) return false;
   }
-  uint64_t most = client->early ? ring_bytes() : options.spill_bytes;
-  if (client->put - client->taken + size > most) return false;
   while (size > 0) {
     uint64_t at = client->put % ring_bytes();
     size_t part = size < ring_bytes() - at ? size : (size_t)(ring_bytes() - at);
@@ -235,6 +238,12 @@ static void send_spilled(struct client *client) {
 
 static void deliver(struct client *client, struct iovec *parts, int count) {
   size_t sent = 0;
+  uint64_t most = client->early ? ring_bytes() : options.spill_bytes;
+  if (client->spill >= 0 && client->put - client->taken + CHUNK_BYTES + 8 > most) {
+    /* Cut off between two frames: what waits is still its to take, and nothing comes after it. */
+    client->ended = true;
+    return;
+  }
   if (client->spill < 0) {
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
     ssize_t size = sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -289,18 +298,36 @@ void clients_finish(void) {
   listener = -1;
   for (unsigned i = 0; i < used; i++) {
     clients[i].ended = true;
+    clients[i].progress_ms = now_ms();
     if (clients[i].state == WATCHING || clients[i].state == REQUEST) drop(&clients[i]);
   }
+}
+
+/* How long the client may go on without taking or ending anything; -1 for ever. */
+static int64_t patience(const struct client *client) {
+  if (client->state != ATTACHED) return -1;
+  if (client->closing) return LINGER_MS;
+  if (finished) return 10 * (int64_t)options.stall_ms;
+  return full(client) || client->ended ? options.stall_ms : -1;
+}
+
+/* Ends the client's output. Its input is still read and thrown away for a moment: were the connection closed at once,
+   a client in the middle of writing would get an error and might throw away what it has not read yet. */
+static void end_output(struct client *client) {
+  client->closing = true;
+  client->progress_ms = now_ms();
+  if (shutdown(client->fd, SHUT_WR) < 0 || client->half) drop(client);
 }
 
 bool clients_busy(void) {
   int64_t now = now_ms();
   for (unsigned i = 0; i < used; i++) {
     struct client *client = &clients[i];
-    if (client->state == FREE) continue;
-    bool waits = client->put > client->taken;
-    if (finished && (!waits || now - client->progress_ms > 10 * (int64_t)options.stall_ms)) drop(client);
-    else if (full(client) && now - client->progress_ms > options.stall_ms) drop(client);
+    if (client->state != ATTACHED) continue;
+    bool output = (client->wants & (WANT_OUT | WANT_ERR)) != 0;
+    if (!client->closing && client->put == client->taken && (finished || (client->ended && output))) end_output(client);
+    int64_t most = patience(client);
+    if (client->state == ATTACHED && most >= 0 && now - client->progress_ms > most) drop(client);
   }
   return used > 0;
 }
@@ -308,8 +335,9 @@ bool clients_busy(void) {
 int clients_timeout(void) {
   int64_t least = -1, now = now_ms();
   for (unsigned i = 0; i < used; i++) {
-    if (clients[i].state != ATTACHED || (!finished && !full(&clients[i]))) continue;
-    int64_t left = clients[i].progress_ms + (finished ? 10 : 1) * (int64_t)options.stall_ms - now + 1;
+    int64_t left = patience(&clients[i]);
+    if (left < 0) continue;
+    left += clients[i].progress_ms - now + 1;
     if (least < 0 || left < least) least = left < 0 ? 0 : left;
   }
   return least > 60000 ? 60000 : (int)least;
@@ -323,7 +351,7 @@ size_t clients_poll(struct pollfd *polls, size_t size) {
     struct client *client = &clients[i];
     short events = 0;
     if (client->state == REQUEST || client->control) events = POLLIN;
-    if (client->state == ATTACHED && client->input && wanted) events |= POLLIN;
+    if (client->state == ATTACHED && ((client->input && wanted) || client->closing)) events |= POLLIN;
     if (client->state == ATTACHED && client->spill >= 0) events |= POLLOUT;
     /* A peer that hung up would wake us for ever while its last input still waits for the process to read. */
     bool waits = client->state == ATTACHED && client->input && !wanted && events == 0;
@@ -337,7 +365,7 @@ static void serve(struct client *client, short events) {
   if ((events & POLLOUT) != 0) send_spilled(client);
   if (client->state == REQUEST || client->control) {
     if ((events & (POLLIN | POLLHUP | POLLERR)) != 0) read_request(client);
-  } else if (client->state == ATTACHED && client->input && (events & POLLIN) != 0) {
+  } else if (client->state == ATTACHED && (client->input || client->closing) && (events & POLLIN) != 0) {
     read_input(client);
   } else if ((events & (POLLHUP | POLLERR)) != 0 && client->state != FREE) {
     /* With stdin still to be read, the hang-up is found when reading. */

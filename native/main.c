@@ -21,6 +21,8 @@
 
 #define CONTROL 3
 #define RELEASE_MS 500
+/* How long an ended process's output waits for the client that was announced. */
+#define HELD_MS 10000
 
 struct options options = {.runtime_fd = -1, .drain_ms = 2000, .stall_ms = 60000, .spill_bytes = 64u << 20};
 
@@ -179,12 +181,13 @@ static void reap(int signals) {
     process_status = status;
     phase = DRAINING;
     drain_until = now_ms() + options.drain_ms;
+    if (options.hold_ms < 0) held_until = now_ms() + HELD_MS;
   }
 }
 
 static bool holding(void) {
-  if (options.hold_ms == 0 || clients_attached()) return false;
-  return !clients_lost() && (options.hold_ms < 0 || now_ms() < held_until);
+  if (options.hold_ms == 0 || clients_attached() || clients_lost()) return false;
+  return now_ms() < held_until;
 }
 
 static void finish(void) {
@@ -220,7 +223,7 @@ static int least(int one, int64_t other) {
 static int timeout_ms(bool held) {
   int timeout = clients_timeout();
   if (dirty) timeout = least(timeout, RELEASE_MS);
-  if (held && options.hold_ms > 0 && phase > STARTING) timeout = least(timeout, held_until - now_ms());
+  if (held && held_until != INT64_MAX) timeout = least(timeout, held_until - now_ms());
   if (phase == DRAINING && !held) timeout = least(timeout, drain_until - now_ms());
   return timeout;
 }
