@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { EngineError } from '../../../src/spec/errors.ts'
+import type { EngineError } from '../../../src/spec/errors.ts'
 import { readAll, runToEnd, RuntimeFixture, splitFrames, until, type StartChange } from './fixture.ts'
 
 const fixture = new RuntimeFixture({ shimLimits: ['--stall', '300', '--spill', '1048576'] })
