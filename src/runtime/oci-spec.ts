@@ -21,6 +21,7 @@ import {
 import { defaultMaskedPaths, defaultReadonlyPaths } from './oci-paths.ts'
 import { ociResources } from './resources-oci.ts'
 import { ociRlimits, type Ulimit } from './rlimits.ts'
+import { bpfAnnotation, type SeccompFilter, type SeccompFilters } from './seccomp.ts'
 import { parseSecurityOptions } from './security-options.ts'
 import { checkSysctls } from './sysctls.ts'
 import { resolveUser } from './users.ts'
@@ -42,6 +43,7 @@ export type OciSettings = {
   idMappings?: IdMappings
   /** Whether the runtime takes a compiled seccomp filter by annotation (crun); others get the profile itself. */
   runtimeTakesBpf: boolean
+  seccomp: SeccompFilters
 }
 
 /** The configuration of a container. Throws Docker's errors; `hostConfig` has been through `validateHostConfig`. */
@@ -49,6 +51,12 @@ export async function buildOciSpec(start: ContainerTaskStart, settings: OciSetti
   const { hostConfig, config } = start
   const remapped = settings.idMappings !== undefined && hostConfig.UsernsMode !== 'host'
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? [], settings.noNewPrivileges)
+  const names = capabilities(hostConfig, settings.facts)
+  const seccomp = settings.seccomp.filterFor({
+    option: security.seccomp,
+    privileged: hostConfig.Privileged,
+    capabilities: names,
+  })
   const { devices, rules } = await containerDevices(hostConfig)
   const user = resolveUser(start.rootfs, config.User, hostConfig.GroupAdd ?? [])
   const owner = rootOwner(remapped ? settings.idMappings : undefined)
@@ -64,7 +72,7 @@ export async function buildOciSpec(start: ContainerTaskStart, settings: OciSetti
     args: initPath === undefined ? start.args : [initDestination, '--', ...start.args],
     env: environment.env,
     cwd: config.WorkingDir === '' ? '/' : config.WorkingDir,
-    capabilities: capabilitySets(capabilities(hostConfig, settings.facts), user.uid),
+    capabilities: capabilitySets(names, user.uid),
     ...rlimits(hostConfig, settings),
     noNewPrivileges: security.noNewPrivileges,
     ...(settings.facts.apparmor &&
@@ -79,7 +87,11 @@ export async function buildOciSpec(start: ContainerTaskStart, settings: OciSetti
     root: { path: start.rootfs, readonly: hostConfig.ReadonlyRootfs },
     process,
     mounts: ociMounts(start, initPath),
-    annotations: { ...hostConfig.Annotations, ...processAnnotations(environment, hostConfig) },
+    annotations: {
+      ...hostConfig.Annotations,
+      ...processAnnotations(environment, hostConfig),
+      ...seccompAnnotation(seccomp, settings),
+    },
     linux: {
       namespaces: ociNamespaces(start.namespaces, remapped, settings.facts.cgroupNamespaces),
       ...(remapped && {
@@ -92,6 +104,7 @@ export async function buildOciSpec(start: ContainerTaskStart, settings: OciSetti
       ...propagation(start),
       ...hiddenPaths(hostConfig, settings.facts),
       sysctl: sysctls(start, remapped),
+      ...seccompProfile(seccomp, settings),
     },
   }
 }
@@ -99,6 +112,19 @@ export async function buildOciSpec(start: ContainerTaskStart, settings: OciSetti
 /** The text of a configuration. JSON numbers are doubles: an unlimited 64-bit value is written out exactly. */
 export function serializeOci(value: OciSpec | OciProcess): string {
   return JSON.stringify(value).replaceAll('18446744073709552000', '18446744073709551615')
+}
+
+function seccompAnnotation(filter: SeccompFilter | undefined, settings: OciSettings): Record<string, string> {
+  return settings.runtimeTakesBpf && filter?.bpf !== undefined ? { [bpfAnnotation]: filter.bpf } : {}
+}
+
+/** The profile itself, for runtimes that compile it and for filters that only they can. */
+function seccompProfile(
+  filter: SeccompFilter | undefined,
+  settings: OciSettings,
+): Pick<OciSpec['linux'], 'seccomp'> {
+  if (filter === undefined || (settings.runtimeTakesBpf && filter.bpf !== undefined)) return {}
+  return { seccomp: filter.profile }
 }
 
 function capabilities(hostConfig: HostConfig, facts: KernelFacts): string[] {

@@ -12,6 +12,7 @@ import type { ContainerTaskStart } from '../../../src/spec/task-types.ts'
 import { prepareCgroups } from '../../../src/kernel/cgroup-layout.ts'
 import { Cgroups } from '../../../src/kernel/cgroups.ts'
 import { readKernelFacts } from '../../../src/kernel/host-info.ts'
+import { SeccompFilters } from '../../../src/runtime/seccomp.ts'
 import { buildOciSpec, serializeOci, type OciSettings } from '../../../src/runtime/oci-spec.ts'
 
 /** What a container printed and how it ended. */
@@ -38,6 +39,7 @@ export class Bundle implements AsyncDisposable {
       defaultUlimits: [],
       noNewPrivileges: false,
       runtimeTakesBpf: true,
+      seccomp: new SeccompFilters(facts),
       ...settings,
     }
     for (const name of ['bin', 'etc', 'proc', 'sys', 'dev', 'tmp'])

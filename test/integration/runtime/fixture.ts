@@ -20,6 +20,7 @@ import { detectCgroups, prepareCgroups } from '../../../src/kernel/cgroup-layout
 import { Cgroups } from '../../../src/kernel/cgroups.ts'
 import { readKernelFacts } from '../../../src/kernel/host-info.ts'
 import { OciContainerRuntime } from '../../../src/runtime/container-runtime.ts'
+import { SeccompFilters } from '../../../src/runtime/seccomp.ts'
 import { ContainerConfig, HostConfig } from '../../../src/spec/container-config.ts'
 import { containerId, execId, type ContainerId } from '../../../src/spec/ids.ts'
 import type { ContainerTaskStart, ExecTaskStart } from '../../../src/spec/task-types.ts'
@@ -62,6 +63,7 @@ export class RuntimeFixture implements AsyncDisposable {
         defaultInit: false,
         defaultUlimits: [],
         noNewPrivileges: false,
+        seccomp: new SeccompFilters(facts),
       },
       validate: () => [],
       background: this.#background,
