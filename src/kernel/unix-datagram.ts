@@ -11,7 +11,7 @@ const noSignal = 0x4000
 
 const socketCall = libcCall('socket', 'int socket(int domain, int type, int protocol)')
 const connectCall = libcCall('connect', 'int connect(int fd, const uint8_t *address, unsigned int length)')
-const sendCall = libcCall('send', 'ssize_t send(int fd, const uint8_t *data, size_t length, int flags)')
+const sendCall = libcCall('send', 'long send(int fd, const uint8_t *data, size_t length, int flags)')
 
 /** A connected datagram socket. Sending never blocks. */
 export class UnixDatagramSocket implements Disposable {
