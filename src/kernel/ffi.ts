@@ -37,6 +37,22 @@ export function libcCall(name: string, signature: string): (detail: string, ...v
   }
 }
 
+/** As `libcCall`, run on another thread: for calls that may take long. */
+export function libcAsyncCall(
+  name: string,
+  signature: string,
+): (detail: string, ...values: unknown[]) => Promise<number> {
+  const native = libc.func(signature)
+  return (detail, ...values) =>
+    new Promise((resolve, reject) => {
+      native.async(...values, (failure: unknown, result: number) => {
+        if (failure !== null) reject(failure)
+        else if (result === -1) reject(new KernelError(name, koffi.errno(), detail))
+        else resolve(result)
+      })
+    })
+}
+
 /** A libc function as it is, for those that do not answer -1 on failure. `signature` is C's declaration. */
 export function libcFunction(signature: string): NativeFunction {
   return libc.func(signature)

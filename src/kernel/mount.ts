@@ -1,5 +1,5 @@
 /** Mounting and unmounting. Paths are host paths that the caller has made safe. */
-import { libcCall } from './ffi.ts'
+import { libcAsyncCall, libcCall } from './ffi.ts'
 
 /** Flags of mount(2), from <sys/mount.h>. */
 export const mountFlags = {
@@ -33,4 +33,14 @@ export function mount(request: MountRequest): void {
 /** Unmounts; `detached` takes it out of the tree at once and lets go of it when nobody uses it any more. */
 export function unmount(target: string, options: { detached: boolean }): void {
   umountCall(target, target, options.detached ? 2 : 0)
+}
+
+const umountAsync = libcAsyncCall('umount', 'int umount2(const char *target, int flags)')
+
+/**
+ * Takes a mount out of the tree like a detached `unmount`, on another thread: letting go of a file system may write
+ * all that it holds, which takes long.
+ */
+export async function unmountInBackground(target: string): Promise<void> {
+  await umountAsync(target, target, 2)
 }

@@ -1,0 +1,221 @@
+/**
+ * Content-addressed blobs: the exact bytes of configs, manifests and layers, at `content/ALGORITHM/HEX`. A blob is
+ * written to an ingest file and becomes visible by rename once its digest is known to be right; the row in table
+ * `blobs` comes with the transaction of whoever needs it. Leases keep blobs while work is under way, so that
+ * removal of an image and a load of the same may run side by side. What no row names goes at the next start.
+ */
+import { createHash, randomBytes, type Hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { syncDirectory } from '../lib/atomic-write.ts'
+import { EngineError, errorCode } from '../spec/errors.ts'
+import { digest, isDigest, type Digest } from '../spec/ids.ts'
+import type { Database } from '../store/database.ts'
+
+/** A blob that is there. */
+export type Blob = { digest: Digest; size: number }
+
+/** A blob being written. Disposing it without `publish` removes it. */
+export interface Ingest extends AsyncDisposable {
+  /** The file, for those who write it themselves (worker threads); they then name the digest at `publish`. */
+  readonly path: string
+  /** Appends; every byte is hashed on the way. */
+  write(chunk: Uint8Array): Promise<void>
+  /** Closes the file and answers what has been written. */
+  finish(): Promise<Blob>
+}
+
+const algorithms = ['sha256', 'sha512'] as const
+
+/** See the file's head. */
+export class ContentStore {
+  readonly #directory: string
+  readonly #database: Database
+  readonly #leases = new Map<Digest, number>()
+
+  /** `directory` is the store's own; call `setUp` before anything else. */
+  constructor(directory: string, database: Database) {
+    this.#directory = directory
+    this.#database = database
+  }
+
+  /** Makes the directories and removes half-written blobs of a former run. */
+  async setUp(): Promise<void> {
+    for (const algorithm of algorithms) {
+      await mkdir(join(this.#directory, algorithm), { recursive: true, mode: 0o700 })
+    }
+    await rm(this.#ingests(), { recursive: true, force: true })
+    await mkdir(this.#ingests(), { recursive: true, mode: 0o700 })
+  }
+
+  /** Where a blob's file is or would be. */
+  path(id: Digest): string {
+    const colon = id.indexOf(':')
+    return join(this.#directory, id.slice(0, colon), id.slice(colon + 1))
+  }
+
+  /** A blob that has a row. */
+  get(id: Digest): Blob | undefined {
+    const row = this.#database.get('SELECT size FROM blobs WHERE digest = ?', id)
+    return row === undefined ? undefined : { digest: id, size: Number(row['size']) }
+  }
+
+  /** Bytes of all blobs. */
+  totalBytes(): number {
+    return Number(this.#database.get('SELECT sum(size) AS total FROM blobs')?.['total'] ?? 0)
+  }
+
+  /** A small blob whole. Throws notFound, and invalid beyond `maxBytes`. */
+  async read(id: Digest, maxBytes = 8 << 20): Promise<Buffer> {
+    try {
+      const { size } = await stat(this.path(id))
+      if (size > maxBytes) throw new EngineError('invalid', `blob ${id} is larger than ${maxBytes} bytes`)
+      return await readFile(this.path(id))
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+      throw new EngineError('notFound', `blob ${id} not found`, { cause: error })
+    }
+  }
+
+  /** A blob's bytes as a stream. */
+  stream(id: Digest): Readable {
+    return createReadStream(this.path(id), { highWaterMark: 512 * 1024 })
+  }
+
+  /** Starts writing a blob. The algorithm is that of the digest it will be published under. */
+  async ingest(algorithm: (typeof algorithms)[number] = 'sha256'): Promise<Ingest> {
+    const path = this.ingestPath()
+    const file = await open(path, 'wx', 0o600)
+    return new FileIngest(path, file, { hash: createHash(algorithm), algorithm })
+  }
+
+  /** A name for an ingest file that somebody else creates. */
+  ingestPath(): string {
+    return join(this.#ingests(), randomBytes(12).toString('hex'))
+  }
+
+  /**
+   * Makes a finished, synced ingest file visible under its digest. The caller holds a lease on it, and inserts the
+   * row (`insert`) in its transaction.
+   */
+  async publish(path: string, id: Digest): Promise<void> {
+    const target = this.path(id)
+    await rename(path, target)
+    await syncDirectory(dirname(target))
+  }
+
+  /** Writes a small blob and makes it visible; as `publish`, the row is the caller's. */
+  async put(data: Uint8Array): Promise<Blob> {
+    await using ingest = await this.ingest()
+    await ingest.write(data)
+    const blob = await ingest.finish()
+    await this.publish(ingest.path, blob.digest)
+    return blob
+  }
+
+  /** Inserts rows of published blobs; inside the caller's transaction. */
+  insert(blobs: readonly Blob[]): void {
+    for (const { digest: id, size } of blobs) {
+      this.#database.run('INSERT OR IGNORE INTO blobs (digest, size) VALUES (?, ?)', id, size)
+    }
+  }
+
+  /** Keeps blobs from being collected until disposed. */
+  lease(ids: readonly Digest[]): Disposable {
+    for (const id of ids) this.#leases.set(id, (this.#leases.get(id) ?? 0) + 1)
+    return {
+      [Symbol.dispose]: () => {
+        for (const id of ids) {
+          const left = (this.#leases.get(id) ?? 1) - 1
+          if (left === 0) this.#leases.delete(id)
+          else this.#leases.set(id, left)
+        }
+      },
+    }
+  }
+
+  /** Removes those of the blobs that `isNeeded` denies and nobody leases. Row first, then file. */
+  async collect(ids: Iterable<Digest>, isNeeded: (id: Digest) => boolean): Promise<Blob[]> {
+    const removed: Blob[] = []
+    this.#database.transaction(() => {
+      for (const id of new Set(ids)) {
+        const blob = this.#leases.has(id) || isNeeded(id) ? undefined : this.get(id)
+        if (blob === undefined) continue
+        this.#database.run('DELETE FROM blobs WHERE digest = ?', id)
+        removed.push(blob)
+      }
+    })
+    for (const { digest: id } of removed) {
+      // Published anew since the transaction: then the file is the new one's.
+      if (!this.#leases.has(id)) await rm(this.path(id), { force: true })
+    }
+    return removed
+  }
+
+  /** At start: removes blobs that nobody needs and files without a row. */
+  async sweep(isNeeded: (id: Digest) => boolean): Promise<void> {
+    const rows = this.#database.all('SELECT digest FROM blobs')
+    await this.collect(
+      rows.map((row) => row['digest']).filter((id) => typeof id === 'string' && isDigest(id)),
+      isNeeded,
+    )
+    for (const algorithm of algorithms) {
+      for (const name of await readdir(join(this.#directory, algorithm))) {
+        const id = `${algorithm}:${name}`
+        if (!isDigest(id) || this.get(id) === undefined) {
+          await rm(join(this.#directory, algorithm, name), { force: true })
+        }
+      }
+    }
+  }
+
+  #ingests(): string {
+    return join(this.#directory, 'ingest')
+  }
+}
+
+class FileIngest implements Ingest {
+  readonly path: string
+  readonly #hash: Hash
+  readonly #algorithm: string
+  #file: FileHandle | undefined
+  #size = 0
+
+  constructor(path: string, file: FileHandle, hash: { hash: Hash; algorithm: string }) {
+    this.path = path
+    this.#file = file
+    this.#hash = hash.hash
+    this.#algorithm = hash.algorithm
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if (this.#file === undefined) throw new Error('ingest is finished')
+    this.#hash.update(chunk)
+    for (let written = 0; written < chunk.length;) {
+      written += (await this.#file.write(chunk, written)).bytesWritten
+    }
+    this.#size += chunk.length
+  }
+
+  async finish(): Promise<Blob> {
+    const file = this.#file
+    if (file === undefined) throw new Error('ingest is finished')
+    this.#file = undefined
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    return { digest: digest(`${this.#algorithm}:${this.#hash.digest('hex')}`), size: this.#size }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const file = this.#file
+    this.#file = undefined
+    await file?.close()
+    // Gone already when it was published.
+    await rm(this.path, { force: true })
+  }
+}

@@ -1,0 +1,131 @@
+/** What is kept about an image, and what is read out of its configuration. */
+import { z } from 'zod'
+import { ContainerConfig } from '../spec/container-config.ts'
+import { EngineError } from '../spec/errors.ts'
+import { goInt, goList, goString, goStruct, goBool, goPointer } from '../spec/go-json.ts'
+import { diffId, digest, isDigest, type ChainId, type DiffId, type Digest } from '../spec/ids.ts'
+import type { Descriptor, Platform } from '../spec/image-types.ts'
+
+/** Media types of OCI and of Docker's schema 2. */
+export const mediaTypes = {
+  index: 'application/vnd.oci.image.index.v1+json',
+  manifest: 'application/vnd.oci.image.manifest.v1+json',
+  config: 'application/vnd.oci.image.config.v1+json',
+  layer: 'application/vnd.oci.image.layer.v1.tar',
+  layerGzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
+  layerZstd: 'application/vnd.oci.image.layer.v1.tar+zstd',
+  dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
+  dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+} as const
+
+/** An image as the store keeps it, without its configuration's text. */
+export type ImageRecord = {
+  /** Digest of the configuration. */
+  id: Digest
+  manifest: Descriptor
+  /** From the bottom up. */
+  layers: { diffId: DiffId; chainId: ChainId; size: number; blob: Descriptor }[]
+  platform: Platform
+  /** RFC 3339; empty where the configuration has none. */
+  created: string
+  createdNs: string
+  labels: Record<string, string> | null
+  /** The image it was committed or built from, where that is here. */
+  parent: Digest | undefined
+  /** When a name was last given to it here; RFC 3339, empty for never. */
+  lastTagged: string
+}
+
+/** A name of an image. */
+export type ReferenceRecord = { reference: string; imageId: Digest }
+
+const historyEntry = goStruct({
+  created: goString(),
+  created_by: goString(),
+  author: goString(),
+  comment: goString(),
+  empty_layer: goBool(),
+})
+
+/** An image configuration (OCI image specification, config.md, with Docker's fields). */
+export const ImageConfig = goStruct({
+  created: goString(),
+  author: goString(),
+  architecture: goString(),
+  os: goString(),
+  variant: goString(),
+  'os.version': goString(),
+  'os.features': goList(z.string()),
+  comment: goString(),
+  docker_version: goString(),
+  parent: goString(),
+  config: goPointer(ContainerConfig),
+  rootfs: goStruct({ type: goString(), diff_ids: goList(z.string()) }),
+  history: goList(historyEntry),
+})
+/** See the schema of the same name. */
+export type ImageConfig = z.infer<typeof ImageConfig>
+
+const descriptor = z.object({
+  mediaType: z.string().default(''),
+  digest: z.string().refine(isDigest),
+  size: z.number().int().nonnegative(),
+  annotations: z.record(z.string(), z.string()).nullish(),
+  platform: goPointer(z.object({ architecture: goString(), os: goString(), variant: goString() })),
+})
+
+/** A manifest or an index; which of both shows in what is there. */
+export const Manifest = z.object({
+  schemaVersion: goInt(),
+  mediaType: goString(),
+  config: descriptor.optional(),
+  layers: z.array(descriptor).nullish(),
+  manifests: z.array(descriptor).nullish(),
+})
+/** See the schema of the same name. */
+export type Manifest = z.infer<typeof Manifest>
+/** A descriptor as it stands in a manifest or an index. */
+export type ManifestDescriptor = z.infer<typeof descriptor>
+
+/** Parses JSON by a schema. Throws invalid with `what` in its text. */
+export function parseJson<T extends z.ZodType>(schema: T, data: Buffer | string, what: string): z.output<T> {
+  let json: unknown
+  try {
+    json = JSON.parse(typeof data === 'string' ? data : data.toString('utf8'))
+  } catch (error) {
+    throw new EngineError('invalid', `invalid ${what}: ${String(error)}`, { cause: error })
+  }
+  const parsed = schema.safeParse(json)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  throw new EngineError('invalid', `invalid ${what}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`)
+}
+
+/** The diff ids of a configuration. Throws invalid. */
+export function diffIdsOf(config: ImageConfig): DiffId[] {
+  return (config.rootfs.diff_ids ?? []).map((text) => {
+    if (!isDigest(text)) throw new EngineError('invalid', `invalid image configuration: diff id ${text}`)
+    return diffId(text)
+  })
+}
+
+/** The platform of a configuration. */
+export function platformOf(config: ImageConfig): Platform {
+  return {
+    architecture: config.architecture,
+    os: config.os === '' ? 'linux' : config.os,
+    ...(config.variant === '' ? {} : { variant: config.variant }),
+    ...(config['os.version'] === '' ? {} : { 'os.version': config['os.version'] }),
+    ...(config['os.features'] === null ? {} : { 'os.features': config['os.features'] }),
+  }
+}
+
+/** The container configuration of an image, with all fields. */
+export function containerConfigOf(config: ImageConfig): ContainerConfig {
+  return config.config ?? ContainerConfig.parse({})
+}
+
+/** A descriptor of Wharf's own form. */
+export function descriptorOf(found: ManifestDescriptor): Descriptor {
+  return { mediaType: found.mediaType, digest: digest(found.digest), size: found.size }
+}

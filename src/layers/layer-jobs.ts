@@ -1,0 +1,155 @@
+/**
+ * The long file work of layers: what the worker threads do. Synchronous calls throughout, as an asynchronous one
+ * costs a thread hop each; only decompression is asynchronous, which lets zlib work on another thread meanwhile.
+ */
+import { createHash, type Hash } from 'node:crypto'
+import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
+import { syncFileSystem } from '../kernel/file-tree.ts'
+import { walkTree } from '../kernel/tree-walk.ts'
+import { decompress } from '../lib/decompress.ts'
+import { TarDecoder } from '../lib/tar-reader.ts'
+import type { FilesystemChange } from '../spec/container-types.ts'
+import { inheritAttributes } from './inherit.ts'
+import { layerChanges } from './layer-changes.ts'
+import { layerTar } from './layer-tar.ts'
+import { LayerWriter } from './layer-writer.ts'
+
+/** What a worker is asked to do. Paths are host paths. */
+export type LayerJob =
+  /** Reads a layer blob, hashes it and its plain tar, and writes it to `target` where one is named. */
+  | { kind: 'unpack'; source: string; algorithm: 'sha256' | 'sha512'; target?: string; maxBytes: number }
+  /** Gives directories that a layer used without describing them the attributes they have below. */
+  | { kind: 'inherit'; directory: string; implied: string[]; lowers: string[] }
+  /** Writes a layer directory as a tar to a new file, synced. */
+  | { kind: 'pack'; directory: string; target: string }
+  | { kind: 'changes'; upper: string; lowers: string[] }
+  | { kind: 'usage'; directory: string }
+  | { kind: 'remove'; path: string }
+  | { kind: 'sync'; path: string }
+
+/** What a job answers; each kind fills its own. */
+export type LayerJobResult = {
+  unpacked?: UnpackedLayer
+  packed?: { digest: string; bytes: number }
+  changes?: FilesystemChange[]
+  bytes?: number
+}
+
+/** A layer blob that was read to its end. */
+export type UnpackedLayer = {
+  blobDigest: string
+  blobBytes: number
+  diffId: string
+  size: number
+  implied: string[]
+}
+
+/** Does one job. */
+export async function runLayerJob(job: LayerJob): Promise<LayerJobResult> {
+  switch (job.kind) {
+    case 'unpack':
+      return { unpacked: await unpack(job) }
+    case 'inherit':
+      inheritAttributes(job.directory, job.implied, job.lowers)
+      return {}
+    case 'pack':
+      return { packed: pack(job.directory, job.target) }
+    case 'changes':
+      return { changes: layerChanges(job.upper, job.lowers) }
+    case 'usage':
+      return { bytes: treeBytes(job.directory) }
+    case 'remove':
+      rmSync(job.path, { recursive: true, force: true })
+      return {}
+    case 'sync':
+      syncTree(job.path)
+      return {}
+    default:
+      return job satisfies never
+  }
+}
+
+const pieceBytes = 512 * 1024
+
+async function unpack(job: Extract<LayerJob, { kind: 'unpack' }>): Promise<UnpackedLayer> {
+  const blobHash = createHash(job.algorithm)
+  const tarHash = createHash('sha256')
+  const decoder = new TarDecoder()
+  using writer =
+    job.target === undefined ? undefined : new LayerWriter(job.target, { maxBytes: job.maxBytes })
+  const counted = { bytes: 0 }
+  for await (const chunk of decompress(hashedFile(job.source, blobHash, counted))) {
+    tarHash.update(chunk)
+    if (writer === undefined || decoder.ended) continue
+    for (const event of decoder.push(chunk)) writer.handle(event)
+  }
+  if (writer !== undefined) decoder.finish()
+  const written = writer?.finish() ?? { size: 0, implied: [] }
+  return {
+    blobDigest: `${job.algorithm}:${blobHash.digest('hex')}`,
+    blobBytes: counted.bytes,
+    diffId: `sha256:${tarHash.digest('hex')}`,
+    ...written,
+  }
+}
+
+/** The file's bytes. A few buffers go round: a chunk is valid until three more have been asked for. */
+function* hashedFile(path: string, hash: Hash, counted: { bytes: number }): Generator<Buffer, void, void> {
+  const buffers = Array.from({ length: 4 }, () => Buffer.allocUnsafeSlow(pieceBytes))
+  const fd = openSync(path, 'r')
+  try {
+    for (let turn = 0; ; turn++) {
+      const buffer = buffers[turn % buffers.length]
+      if (buffer === undefined) return
+      const count = readSync(fd, buffer, 0, buffer.length, null)
+      if (count === 0) return
+      const chunk = buffer.subarray(0, count)
+      hash.update(chunk)
+      counted.bytes += count
+      yield chunk
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function pack(directory: string, target: string): { digest: string; bytes: number } {
+  const hash = createHash('sha256')
+  let bytes = 0
+  const fd = openSync(target, 'wx', 0o600)
+  try {
+    for (const chunk of layerTar(directory)) {
+      hash.update(chunk)
+      for (let written = 0; written < chunk.length;) written += writeSync(fd, chunk, written)
+      bytes += chunk.length
+    }
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  return { digest: `sha256:${hash.digest('hex')}`, bytes }
+}
+
+/** Bytes of all files and links, each inode once; directories count nothing, as in Docker. */
+export function treeBytes(directory: string): number {
+  const seen = new Set<bigint>()
+  let bytes = 0n
+  for (const { stats } of walkTree(directory)) {
+    if (stats.isDirectory()) continue
+    if (stats.nlink > 1n) {
+      if (seen.has(stats.ino)) continue
+      seen.add(stats.ino)
+    }
+    bytes += stats.size
+  }
+  return Number(bytes)
+}
+
+function syncTree(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    syncFileSystem(fd)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * A layer directory as a layer's tar, for commit: overlay's marks become whiteouts again (OCI image layer
+ * specification, "Whiteouts"). The same tree gives the same bytes. Synchronous, for worker threads; a file that
+ * shrinks while it is read is filled up with zeros, one that grows is cut, as its header has gone out already.
+ */
+import { readlinkSync, readSync, fstatSync } from 'node:fs'
+import { openFile, walkTree, type TreeEntry } from '../kernel/tree-walk.ts'
+import { getXattr, listXattrs } from '../kernel/xattr.ts'
+import { decodePath, fsPath } from '../lib/path-bytes.ts'
+import { tarHeader, tarPaddingBytes, type TarEntryType, type TarHeader } from '../lib/tar-format.ts'
+import { encodeTarHeader, tarTrailer } from '../lib/tar-writer.ts'
+import { isOpaque, isWhiteout } from './overlay-marks.ts'
+
+const zeros = Buffer.alloc(64 * 1024)
+const pieceBytes = 512 * 1024
+
+/** The bytes of the tar. The chunks are only valid until the next is asked for. */
+export function* layerTar(directory: string): Generator<Uint8Array, void, void> {
+  const links = new Map<string, string>()
+  const buffer = Buffer.allocUnsafe(pieceBytes)
+  for (const entry of walkTree(directory)) yield* entryBytes(entry, links, buffer)
+  yield tarTrailer
+}
+
+function* entryBytes(entry: TreeEntry, links: Map<string, string>, buffer: Buffer): Generator<Uint8Array> {
+  const name = entry.path.slice(1)
+  const { stats } = entry
+  if (isWhiteout(stats)) {
+    yield encodeTarHeader(tarHeader({ name: whiteoutName(name), type: 'file', mode: 0 }))
+    return
+  }
+  const type = typeOf(entry)
+  if (type === undefined) return
+  const header = headerOf(entry, type)
+  if (type !== 'directory' && stats.nlink > 1n) {
+    const inode = `${stats.dev}:${stats.ino}`
+    const first = links.get(inode)
+    if (first !== undefined) {
+      yield encodeTarHeader({ ...header, type: 'hardlink', linkName: first, size: 0, xattrs: new Map() })
+      return
+    }
+    links.set(inode, name)
+  }
+  if (type === 'file') {
+    yield* fileBytes(entry, header, buffer)
+    return
+  }
+  yield encodeTarHeader(header)
+  if (type === 'directory' && isOpaque(entry.hostPath)) {
+    yield encodeTarHeader(tarHeader({ name: `${name}/.wh..wh..opq`, type: 'file', mode: 0 }))
+  }
+}
+
+function* fileBytes(entry: TreeEntry, header: TarHeader, buffer: Buffer): Generator<Uint8Array> {
+  using file = openFile(entry)
+  if (file === undefined || !fstatSync(file.fd).isFile()) return
+  yield encodeTarHeader(header)
+  let left = header.size
+  while (left > 0) {
+    const count = readSync(file.fd, buffer, 0, Math.min(left, buffer.length), null)
+    if (count === 0) break
+    yield buffer.subarray(0, count)
+    left -= count
+  }
+  for (let fill = left + tarPaddingBytes(header.size); fill > 0; fill -= zeros.length) {
+    yield zeros.subarray(0, Math.min(fill, zeros.length))
+  }
+}
+
+function whiteoutName(name: string): string {
+  const slash = name.lastIndexOf('/') + 1
+  return `${name.slice(0, slash)}.wh.${name.slice(slash)}`
+}
+
+function typeOf({ stats }: TreeEntry): TarEntryType | undefined {
+  if (stats.isFile()) return 'file'
+  if (stats.isDirectory()) return 'directory'
+  if (stats.isSymbolicLink()) return 'symlink'
+  if (stats.isCharacterDevice()) return 'character'
+  if (stats.isBlockDevice()) return 'block'
+  // A socket means nothing without its listener; tar has no form for it.
+  return stats.isFIFO() ? 'fifo' : undefined
+}
+
+function headerOf(entry: TreeEntry, type: TarEntryType): TarHeader {
+  const { stats } = entry
+  const name = entry.path.slice(1)
+  const isDevice = type === 'character' || type === 'block'
+  return tarHeader({
+    name: type === 'directory' ? `${name}/` : name,
+    type,
+    mode: Number(stats.mode) & 0o7777,
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    size: type === 'file' ? Number(stats.size) : 0,
+    mtimeNs: stats.mtimeNs,
+    linkName: type === 'symlink' ? linkTarget(entry) : '',
+    deviceMajor: isDevice ? deviceMajor(stats.rdev) : 0,
+    deviceMinor: isDevice ? deviceMinor(stats.rdev) : 0,
+    xattrs: xattrsOf(entry),
+  })
+}
+
+function linkTarget(entry: TreeEntry): string {
+  return decodePath(readlinkSync(fsPath(entry.hostPath), { encoding: 'buffer' }))
+}
+
+function deviceMajor(device: bigint): number {
+  return Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n))
+}
+
+function deviceMinor(device: bigint): number {
+  return Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n))
+}
+
+function xattrsOf(entry: TreeEntry): Map<string, Uint8Array> {
+  const xattrs = new Map<string, Uint8Array>()
+  for (const name of listXattrs(entry.hostPath)) {
+    if (name.startsWith('trusted.overlay.') || name === 'security.selinux') continue
+    const value = getXattr(entry.hostPath, name)
+    if (value !== undefined) xattrs.set(name, value)
+  }
+  return xattrs
+}

@@ -1,0 +1,243 @@
+/**
+ * The default driver: a directory a layer, stacked by the kernel's overlay (`kernel/overlay.ts` says with which
+ * options and why). Below `directory`:
+ *
+ *     layers/NAME/diff            a layer's files
+ *     layers/NAME/init            the init layer of images that end in this layer, made when first needed
+ *     writable/ID/{diff,work,merged,lowers}
+ *     drafts/                     layers being written; emptied at start
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { unmount, unmountInBackground } from '../kernel/mount.ts'
+import { mountOverlay } from '../kernel/overlay.ts'
+import { KeyedMutex } from '../lib/mutex.ts'
+import type { WorkerPool } from '../lib/worker-pool.ts'
+import type { FilesystemChange } from '../spec/container-types.ts'
+import { EngineError, errorCode } from '../spec/errors.ts'
+import { inheritAttributes } from './inherit.ts'
+import { writeInitLayer } from './init-layer.ts'
+import type { LayerJob, LayerJobResult } from './layer-jobs.ts'
+import type { DraftLayer, StorageDriver } from './storage-driver.ts'
+import type { Trash } from './trash.ts'
+
+/** What the driver stands on. `directory` must be on a file system that overlay takes as upper. */
+export type Overlay2Options = {
+  directory: string
+  trash: Trash
+  pool: WorkerPool<LayerJob, LayerJobResult>
+}
+
+/** Init layer of an image without layers. */
+const noLayer = '.none'
+
+/** See the file's head. */
+export class Overlay2Driver implements StorageDriver {
+  readonly name = 'overlay2'
+  readonly #options: Overlay2Options
+  readonly #locks = new KeyedMutex()
+  readonly #lowers = new Map<string, readonly string[]>()
+
+  constructor(options: Overlay2Options) {
+    this.#options = options
+  }
+
+  async setUp(): Promise<void> {
+    for (const part of ['layers', 'writable', 'drafts', join('layers', noLayer, 'diff')]) {
+      await mkdir(this.#path(part), { recursive: true, mode: 0o711 })
+    }
+    for (const draft of await readdir(this.#path('drafts'))) {
+      const path = this.#path('drafts', draft)
+      if (await isMounted(path, 'merged')) unmount(join(path, 'merged'), { detached: true })
+      await this.#options.trash.discard(path)
+    }
+  }
+
+  async createLayer(): Promise<DraftLayer> {
+    const draft = this.#path('drafts', randomBytes(8).toString('hex'))
+    const directory = join(draft, 'diff')
+    await mkdir(directory, { recursive: true, mode: 0o755 })
+    return {
+      directory,
+      publish: async (name) => {
+        const target = this.#path('layers', name)
+        await this.#options.trash.discard(target)
+        await rename(draft, target)
+      },
+      [Symbol.asyncDispose]: () => this.#options.trash.discard(draft),
+    }
+  }
+
+  async removeLayer(name: string): Promise<void> {
+    await this.#options.trash.discard(this.#path('layers', name))
+  }
+
+  async listLayers(): Promise<string[]> {
+    const names = await readdir(this.#path('layers'))
+    return names.filter((name) => name !== noLayer)
+  }
+
+  layerDirectory(name: string): string {
+    return this.#path('layers', name, 'diff')
+  }
+
+  async createWritable(id: string, lowers: readonly string[]): Promise<void> {
+    const init = await this.#ensureInit(lowers)
+    const directory = this.#path('writable', id)
+    const diff = join(directory, 'diff')
+    await mkdir(diff, { recursive: true, mode: 0o755 })
+    await Promise.all([
+      mkdir(join(directory, 'work'), { recursive: true, mode: 0o700 }),
+      mkdir(join(directory, 'merged'), { recursive: true, mode: 0o700 }),
+      writeFile(join(directory, 'lowers'), JSON.stringify(lowers)),
+    ])
+    inheritAttributes(diff, ['/'], [init])
+    this.#lowers.set(id, [...lowers])
+  }
+
+  async mountWritable(id: string, { volatile }: { volatile: boolean }): Promise<string> {
+    using _lock = await this.#locks.acquire(id)
+    const directory = this.#path('writable', id)
+    const target = join(directory, 'merged')
+    if (await isMounted(directory, 'merged')) return target
+    const lowers = await this.#lowerDirectories(id)
+    const upper = { directory: join(directory, 'diff'), work: join(directory, 'work') }
+    mountOverlay({ lowers, upper, target, volatile })
+    return target
+  }
+
+  async unmountWritable(id: string): Promise<void> {
+    using _lock = await this.#locks.acquire(id)
+    const directory = this.#path('writable', id)
+    if (await isMounted(directory, 'merged')) await unmountInBackground(join(directory, 'merged'))
+  }
+
+  async removeWritable(id: string): Promise<void> {
+    await this.unmountWritable(id)
+    this.#lowers.delete(id)
+    await this.#options.trash.discard(this.#path('writable', id))
+  }
+
+  async listWritable(): Promise<string[]> {
+    return readdir(this.#path('writable'))
+  }
+
+  async lowersOf(id: string): Promise<string[]> {
+    const known = this.#lowers.get(id)
+    if (known !== undefined) return [...known]
+    try {
+      const parsed: unknown = JSON.parse(await readFile(this.#path('writable', id, 'lowers'), 'utf8'))
+      const lowers = Array.isArray(parsed) ? parsed.filter((name) => typeof name === 'string') : []
+      this.#lowers.set(id, lowers)
+      return lowers
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+      throw new EngineError('notFound', `no writable layer of ${id}`, { cause: error })
+    }
+  }
+
+  async changes(id: string): Promise<FilesystemChange[]> {
+    const lowers = await this.#lowerDirectories(id)
+    const upper = this.#path('writable', id, 'diff')
+    return (await this.#options.pool.run({ kind: 'changes', upper, lowers })).changes ?? []
+  }
+
+  async usage(id: string): Promise<number> {
+    const directory = this.#path('writable', id, 'diff')
+    return (await this.#options.pool.run({ kind: 'usage', directory })).bytes ?? 0
+  }
+
+  async pack(id: string, target: string): Promise<{ digest: string; bytes: number }> {
+    const directory = this.#path('writable', id, 'diff')
+    const { packed } = await this.#options.pool.run({ kind: 'pack', directory, target })
+    if (packed === undefined) throw new Error('pack answered nothing')
+    return packed
+  }
+
+  describeLayers(lowers: readonly string[]): Record<string, string> | null {
+    const [top, ...rest] = lowers
+    if (top === undefined) return null
+    const below = rest.map((name) => this.layerDirectory(name))
+    return {
+      ...(below.length === 0 ? {} : { LowerDir: below.join(':') }),
+      MergedDir: this.#path('layers', top, 'merged'),
+      UpperDir: this.layerDirectory(top),
+      WorkDir: this.#path('layers', top, 'work'),
+    }
+  }
+
+  describeWritable(id: string): Record<string, string> | null {
+    const directory = this.#path('writable', id)
+    const lowers = this.#lowers.get(id) ?? []
+    const directories = [this.#initDirectory(lowers), ...lowers.map((name) => this.layerDirectory(name))]
+    return {
+      ID: id,
+      LowerDir: directories.join(':'),
+      MergedDir: join(directory, 'merged'),
+      UpperDir: join(directory, 'diff'),
+      WorkDir: join(directory, 'work'),
+    }
+  }
+
+  #path(...parts: string[]): string {
+    return join(this.#options.directory, ...parts)
+  }
+
+  #initDirectory(lowers: readonly string[]): string {
+    return this.#path('layers', lowers[0] ?? noLayer, 'init')
+  }
+
+  async #lowerDirectories(id: string): Promise<string[]> {
+    const lowers = await this.lowersOf(id)
+    return [this.#initDirectory(lowers), ...lowers.map((name) => this.layerDirectory(name))]
+  }
+
+  /** The init layer's directory, made through a mount of the image so that what lies below is kept as it is. */
+  async #ensureInit(lowers: readonly string[]): Promise<string> {
+    const target = this.#initDirectory(lowers)
+    using _lock = await this.#locks.acquire(target)
+    if (await exists(target)) return target
+    const draft = this.#path('drafts', randomBytes(8).toString('hex'))
+    const upper = { directory: join(draft, 'diff'), work: join(draft, 'work') }
+    const merged = join(draft, 'merged')
+    for (const directory of [upper.directory, upper.work, merged]) {
+      await mkdir(directory, { recursive: true, mode: 0o755 })
+    }
+    const directories = (lowers.length === 0 ? [noLayer] : lowers).map((name) => this.layerDirectory(name))
+    try {
+      inheritAttributes(upper.directory, ['/'], directories)
+      mountOverlay({ lowers: directories, upper, target: merged })
+      try {
+        writeInitLayer(merged)
+      } finally {
+        unmount(merged, { detached: true })
+      }
+      await rename(upper.directory, target)
+    } finally {
+      await this.#options.trash.discard(draft)
+    }
+    return target
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** Whether something is mounted at a directory's entry: it then is on another device than the directory. */
+async function isMounted(directory: string, name: string): Promise<boolean> {
+  try {
+    const [outer, inner] = await Promise.all([stat(directory), stat(join(directory, name))])
+    return outer.dev !== inner.dev
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
