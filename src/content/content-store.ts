@@ -50,6 +50,11 @@ export class ContentStore {
     await mkdir(this.#ingests(), { recursive: true, mode: 0o700 })
   }
 
+  /** The store's directory. */
+  get directory(): string {
+    return this.#directory
+  }
+
   /** Where a blob's file is or would be. */
   path(id: Digest): string {
     const colon = id.indexOf(':')
@@ -174,6 +179,11 @@ export class ContentStore {
   #ingests(): string {
     return join(this.#directory, 'ingest')
   }
+}
+
+/** The sha256 digest of some bytes. */
+export function digestOf(data: Uint8Array): Digest {
+  return digest(`sha256:${createHash('sha256').update(data).digest('hex')}`)
 }
 
 class FileIngest implements Ingest {

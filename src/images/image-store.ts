@@ -10,7 +10,7 @@ import { formatTimeNs, type Clock } from '../lib/clock.ts'
 import { EngineError } from '../spec/errors.ts'
 import { isDigest, type ChainId, type Digest } from '../spec/ids.ts'
 import type { Platform, ResolvedImage } from '../spec/image-types.ts'
-import type { Database } from '../store/database.ts'
+import { textColumn, type Database } from '../store/database.ts'
 import { containerConfigOf, ImageConfig, parseJson, type ImageRecord } from './image-record.ts'
 import { platformRank, platformText } from './platform.ts'
 import {
@@ -61,12 +61,12 @@ export class ImageStore implements LayerUsers {
     for (const row of this.#options.database.all('SELECT record FROM images')) {
       // The row was written by this class: its shape is known.
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-      const { image } = JSON.parse(String(row['record'])) as { image: ImageRecord }
+      const { image } = JSON.parse(textColumn(row, 'record')) as { image: ImageRecord }
       this.#images.set(image.id, image)
     }
     for (const row of this.#options.database.all('SELECT reference, image_id FROM image_references')) {
-      const id = String(row['image_id'])
-      if (isDigest(id)) this.#references.set(String(row['reference']), id)
+      const id = textColumn(row, 'image_id')
+      if (isDigest(id)) this.#references.set(textColumn(row, 'reference'), id)
     }
   }
 
@@ -124,7 +124,7 @@ export class ImageStore implements LayerUsers {
     const row = this.#options.database.get('SELECT record FROM images WHERE id = ?', id)
     if (row === undefined) throw new EngineError('notFound', `No such image: ${id}`)
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by this class
-    return (JSON.parse(String(row['record'])) as { config: string }).config
+    return (JSON.parse(textColumn(row, 'record')) as { config: string }).config
   }
 
   /** Finds an image by name, id or id prefix. Throws notFound and invalid with Docker's texts. */

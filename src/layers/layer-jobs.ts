@@ -7,6 +7,7 @@ import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'nod
 import { syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
 import { decompress } from '../lib/decompress.ts'
+import type { JobContext } from '../lib/worker-jobs.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
 import { inheritAttributes } from './inherit.ts'
@@ -45,19 +46,19 @@ export type UnpackedLayer = {
 }
 
 /** Does one job. */
-export async function runLayerJob(job: LayerJob): Promise<LayerJobResult> {
+export async function runLayerJob(job: LayerJob, context: JobContext): Promise<LayerJobResult> {
   switch (job.kind) {
     case 'unpack':
-      return { unpacked: await unpack(job) }
+      return { unpacked: await unpack(job, context) }
     case 'inherit':
       inheritAttributes(job.directory, job.implied, job.lowers)
       return {}
     case 'pack':
-      return { packed: pack(job.directory, job.target) }
+      return { packed: pack(job, context) }
     case 'changes':
       return { changes: layerChanges(job.upper, job.lowers) }
     case 'usage':
-      return { bytes: treeBytes(job.directory) }
+      return { bytes: treeBytes(job.directory, context) }
     case 'remove':
       rmSync(job.path, { recursive: true, force: true })
       return {}
@@ -71,7 +72,10 @@ export async function runLayerJob(job: LayerJob): Promise<LayerJobResult> {
 
 const pieceBytes = 512 * 1024
 
-async function unpack(job: Extract<LayerJob, { kind: 'unpack' }>): Promise<UnpackedLayer> {
+async function unpack(
+  job: Extract<LayerJob, { kind: 'unpack' }>,
+  context: JobContext,
+): Promise<UnpackedLayer> {
   const blobHash = createHash(job.algorithm)
   const tarHash = createHash('sha256')
   const decoder = new TarDecoder()
@@ -79,6 +83,7 @@ async function unpack(job: Extract<LayerJob, { kind: 'unpack' }>): Promise<Unpac
     job.target === undefined ? undefined : new LayerWriter(job.target, { maxBytes: job.maxBytes })
   const counted = { bytes: 0 }
   for await (const chunk of decompress(hashedFile(job.source, blobHash, counted))) {
+    context.check()
     tarHash.update(chunk)
     if (writer === undefined || decoder.ended) continue
     for (const event of decoder.push(chunk)) writer.handle(event)
@@ -113,12 +118,16 @@ function* hashedFile(path: string, hash: Hash, counted: { bytes: number }): Gene
   }
 }
 
-function pack(directory: string, target: string): { digest: string; bytes: number } {
+function pack(
+  { directory, target }: { directory: string; target: string },
+  context: JobContext,
+): { digest: string; bytes: number } {
   const hash = createHash('sha256')
   let bytes = 0
   const fd = openSync(target, 'wx', 0o600)
   try {
     for (const chunk of layerTar(directory)) {
+      context.check()
       hash.update(chunk)
       for (let written = 0; written < chunk.length;) written += writeSync(fd, chunk, written)
       bytes += chunk.length
@@ -131,10 +140,11 @@ function pack(directory: string, target: string): { digest: string; bytes: numbe
 }
 
 /** Bytes of all files and links, each inode once; directories count nothing, as in Docker. */
-export function treeBytes(directory: string): number {
+function treeBytes(directory: string, context: JobContext): number {
   const seen = new Set<bigint>()
   let bytes = 0n
   for (const { stats } of walkTree(directory)) {
+    context.check()
     if (stats.isDirectory()) continue
     if (stats.nlink > 1n) {
       if (seen.has(stats.ino)) continue

@@ -4,7 +4,7 @@
  * threads, checks their digests and publishes them by rename; the caller inserts the rows in the transaction that
  * makes its image. A layer goes when no image, no container, no lease and no layer above needs it.
  */
-import type { Database, Row } from '../store/database.ts'
+import { textColumn, type Database, type Row } from '../store/database.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { chainId, diffId, type ChainId, type DiffId } from '../spec/ids.ts'
@@ -171,15 +171,10 @@ export class LayerStore {
 function layerOf(row: Row): Layer {
   const { parent } = row
   return {
-    chainId: chainId(text(row, 'chain_id')),
+    chainId: chainId(textColumn(row, 'chain_id')),
     parent: typeof parent === 'string' ? chainId(parent) : undefined,
-    diffId: diffId(text(row, 'diff_id')),
+    diffId: diffId(textColumn(row, 'diff_id')),
     size: Number(row['size']),
-    directory: text(row, 'directory'),
+    directory: textColumn(row, 'directory'),
   }
-}
-
-function text(row: Row, column: string): string {
-  const value = row[column]
-  return typeof value === 'string' ? value : ''
 }

@@ -3,7 +3,6 @@
  * and bzip2 (through their tools, as these are rare), or nothing. Streamed; zlib works on a pool thread meanwhile.
  */
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import type { Duplex, Writable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { ZstdFrameSplitter } from './zstd-frames.ts'
@@ -82,12 +81,23 @@ async function feed(stream: Writable, source: AsyncIterable<Buffer>): Promise<vo
   try {
     for await (const chunk of source) {
       if (stream.destroyed) return
-      if (!stream.write(chunk)) await Promise.race([once(stream, 'drain'), once(stream, 'close')])
+      if (!stream.write(chunk)) await drained(stream)
     }
     stream.end()
   } catch (error) {
     stream.destroy(error instanceof Error ? error : new Error(String(error)))
   }
+}
+
+/** Resolves when the stream takes more, or is gone. */
+async function drained(stream: Writable): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const done = () => resolve()
+  stream.once('drain', done)
+  stream.once('close', done)
+  if (!stream.closed) await promise
+  stream.off('drain', done)
+  stream.off('close', done)
 }
 
 async function* zstdFrames(source: AsyncGenerator<Buffer>): AsyncGenerator<Buffer, void, void> {

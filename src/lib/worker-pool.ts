@@ -20,7 +20,6 @@ export type WorkerPoolOptions<Job, Result> = {
 export type WorkerAnswer =
   | { kind: 'result'; value: unknown }
   | { kind: 'error'; error: unknown; code?: string }
-  | { kind: 'ready' }
 
 type Pending<Job> = {
   job: Job
@@ -29,7 +28,13 @@ type Pending<Job> = {
   signal: AbortSignal | undefined
 }
 
-type Slot<Job> = { worker: Worker; current: Pending<Job> | undefined; idle: NodeJS.Timeout | undefined }
+type Slot<Job> = {
+  worker: Worker
+  /** One number shared with the worker: 1 asks its job to stop. */
+  stop: Int32Array
+  current: Pending<Job> | undefined
+  idle: NodeJS.Timeout | undefined
+}
 
 /** See the file's head. Disposing ends all workers; jobs under way are rejected. */
 export class WorkerPool<Job, Result> implements AsyncDisposable {
@@ -42,7 +47,7 @@ export class WorkerPool<Job, Result> implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Runs a job; rejects with what it threw. An abort ends the worker that runs it, between any two steps. */
+  /** Runs a job; rejects with what it threw. An abort is seen by the job where it looks (`JobContext`). */
   async run(job: Job, signal?: AbortSignal): Promise<Result> {
     signal?.throwIfAborted()
     if (this.#disposed) throw new Error('worker pool is closed')
@@ -75,14 +80,17 @@ export class WorkerPool<Job, Result> implements AsyncDisposable {
       if (pending === undefined) return
       clearTimeout(slot.idle)
       slot.current = pending
+      Atomics.store(slot.stop, 0, 0)
       slot.worker.ref()
       slot.worker.postMessage(pending.job)
     }
   }
 
   #start(): Slot<Job> {
-    const worker = new Worker(this.#options.script, { stdin: false })
-    const slot: Slot<Job> = { worker, current: undefined, idle: undefined }
+    const stop = new Int32Array(new SharedArrayBuffer(4))
+    // Descriptors opened by native calls are closed by `using`; Node does not know them.
+    const worker = new Worker(this.#options.script, { workerData: { stop }, trackUnmanagedFds: false })
+    const slot: Slot<Job> = { worker, stop, current: undefined, idle: undefined }
     this.#slots.add(slot)
     worker.on('message', (answer: WorkerAnswer) => this.#answered(slot, answer))
     worker.on('error', (error) => void this.#end(slot, error))
@@ -92,9 +100,10 @@ export class WorkerPool<Job, Result> implements AsyncDisposable {
 
   #answered(slot: Slot<Job>, answer: WorkerAnswer): void {
     const pending = slot.current
-    if (pending === undefined || answer.kind === 'ready') return
+    if (pending === undefined) return
     slot.current = undefined
     if (answer.kind === 'result') pending.resolve(answer.value)
+    else if (pending.signal?.aborted === true) pending.reject(pending.signal.reason)
     else pending.reject(withCode(answer.error, answer.code))
     this.#dispatch()
     if (slot.current !== undefined) return
@@ -111,7 +120,7 @@ export class WorkerPool<Job, Result> implements AsyncDisposable {
       return
     }
     const slot = [...this.#slots].find((candidate) => candidate.current === pending)
-    if (slot !== undefined) void this.#end(slot, pending.signal?.reason)
+    if (slot !== undefined) Atomics.store(slot.stop, 0, 1)
   }
 
   /** Takes a worker out; its job, if any, is rejected once the thread has really ended. */

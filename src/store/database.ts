@@ -99,3 +99,9 @@ export class Database implements Disposable {
     }
   }
 }
+
+/** A TEXT column of a row; empty where it is null. */
+export function textColumn(row: Row | undefined, column: string): string {
+  const value = row?.[column]
+  return typeof value === 'string' ? value : ''
+}

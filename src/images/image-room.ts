@@ -1,0 +1,94 @@
+/**
+ * Builds the rooms of images, layers and content below one root directory, in order, and sweeps what a former run
+ * left half done. The daemon opens it once and passes its parts on; tests open it on a directory of their own.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ContentStore } from '../content/content-store.ts'
+import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
+import { LayerStore } from '../layers/layer-store.ts'
+import { Overlay2Driver } from '../layers/overlay2-driver.ts'
+import { OverlayRootfsStore } from '../layers/rootfs-store.ts'
+import { Trash } from '../layers/trash.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import { TaskGroup } from '../lib/task-group.ts'
+import { WorkerPool } from '../lib/worker-pool.ts'
+import type { Platform } from '../spec/image-types.ts'
+import type { Database } from '../store/database.ts'
+import { ImageMaker } from './image-maker.ts'
+import { ImageService, type ImageEvents, type ImageUsers } from './image-service.ts'
+import { ImageStore } from './image-store.ts'
+
+/** What the rooms stand on. */
+export type ImageRoomOptions = {
+  /** The data root: `content/`, `layers/` and `trash/` are made in it. */
+  root: string
+  database: Database
+  log: Log
+  users: ImageUsers
+  events: ImageEvents
+  host: Platform
+  clock?: Clock
+  /** A layer that unpacks to more is refused. */
+  maxLayerBytes?: number
+}
+
+/** The open rooms. Disposing waits for background removal and ends the workers. */
+export interface ImageRoom extends AsyncDisposable {
+  readonly images: ImageStore
+  readonly service: ImageService
+  readonly rootfs: OverlayRootfsStore
+  readonly layers: LayerStore
+  readonly content: ContentStore
+  /** Resolves when nothing is being removed in the background any more. */
+  idle(): Promise<void>
+}
+
+const defaultMaxLayerBytes = 256 * 2 ** 30
+const maxWorkers = 4
+const workerIdleMs = 10_000
+
+/** Opens the rooms. */
+export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoom> {
+  const { root, database, log, clock = systemClock } = options
+  await using opening = new AsyncDisposableStack()
+  await mkdir(join(root, 'layers'), { recursive: true, mode: 0o710 })
+  const pool = opening.use(
+    new WorkerPool<LayerJob, LayerJobResult>({
+      script: new URL('../layers/layer-worker.ts', import.meta.url),
+      maxWorkers,
+      idleMs: workerIdleMs,
+    }),
+  )
+  const tasks = opening.use(new TaskGroup(log.child('layers')))
+  const trash = new Trash({ directory: join(root, 'trash'), pool, tasks })
+  const driver = new Overlay2Driver({ directory: join(root, 'layers', 'overlay2'), trash, pool })
+  const maxLayerBytes = options.maxLayerBytes ?? defaultMaxLayerBytes
+  const content = new ContentStore(join(root, 'content'), database)
+  const layers = new LayerStore({ database, driver, pool, maxLayerBytes })
+  const images = new ImageStore({ database, content, layers, clock })
+  const rootfs = new OverlayRootfsStore(driver, layers)
+  await trash.setUp()
+  await driver.setUp()
+  await content.setUp()
+  images.load()
+  await rootfs.load()
+  await layers.sweep()
+  await content.sweep(images.needsBlob())
+  const maker = new ImageMaker({ content, layers, images, pool })
+  const service = new ImageService({ ...options, clock, content, layers, images, maker, rootfs })
+  const opened = opening.move()
+  return {
+    images,
+    service,
+    rootfs,
+    layers,
+    content,
+    idle: () => tasks.idle(),
+    [Symbol.asyncDispose]: async () => {
+      await tasks.idle()
+      await opened.disposeAsync()
+    },
+  }
+}
