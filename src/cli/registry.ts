@@ -3,6 +3,7 @@ import type { CommandEntry, CommandGroup } from './command.ts'
 import { containerEntries } from './registry/containers.ts'
 import { imageEntries } from './registry/images.ts'
 import { networkEntries } from './registry/networks.ts'
+import { systemEntries } from './registry/system.ts'
 import { volumeEntries } from './registry/volumes.ts'
 
 /** All commands. */
@@ -10,6 +11,7 @@ export const entries: readonly CommandEntry[] = [
   ...containerEntries,
   ...imageEntries,
   ...networkEntries,
+  ...systemEntries,
   ...volumeEntries,
 ]
 

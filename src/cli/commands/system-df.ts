@@ -1,0 +1,161 @@
+/** `system df`. */
+import { flag } from '../../lib/flags.ts'
+import { humanDuration } from '../../lib/duration.ts'
+import { humanSize } from '../../lib/units.ts'
+import type { ContainerSummary } from '../../spec/container-types.ts'
+import type { DiskUsage } from '../../spec/system-types.ts'
+import { defineCommand } from '../command.ts'
+import { CliError } from '../errors.ts'
+import { formatList } from '../format.ts'
+import type { ListFormat } from '../format.ts'
+import { imageList, imageRows } from '../image-list.ts'
+import { listFormatHelp } from '../inspect.ts'
+import { volumeList } from './volume-ls.ts'
+
+type UsageRow = {
+  type: string
+  total: number
+  active: number
+  size: number
+  reclaimable: number
+  percent: boolean
+}
+
+const usageList: ListFormat<UsageRow> = {
+  type: '*formatter.diskUsageContext',
+  fields: {
+    Type: { header: 'TYPE', value: (row) => row.type },
+    TotalCount: { header: 'TOTAL', value: (row) => String(row.total) },
+    Active: { header: 'ACTIVE', value: (row) => String(row.active) },
+    Size: { header: 'SIZE', value: (row) => humanSize(row.size) },
+    Reclaimable: {
+      header: 'RECLAIMABLE',
+      value: (row) => {
+        const share =
+          row.percent && row.size > 0 ? ` (${Math.trunc((row.reclaimable * 100) / row.size)}%)` : ''
+        return `${humanSize(row.reclaimable)}${share}`
+      },
+    },
+  },
+  table: '{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}',
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + Math.max(0, value), 0)
+const isActive = (container: ContainerSummary) =>
+  ['running', 'paused', 'restarting'].includes(container.State)
+
+function usageRows(usage: DiskUsage): UsageRow[] {
+  const images = usage.Images ?? []
+  const containers = usage.Containers ?? []
+  const volumes = usage.Volumes ?? []
+  const usedImages = images.filter((image) => image.Containers > 0)
+  const used = sum(
+    usedImages.map((image) =>
+      image.Size === -1 || image.SharedSize === -1 ? 0 : image.Size - image.SharedSize,
+    ),
+  )
+  const layers = usage.LayersSize ?? 0
+  const active = containers.filter(isActive)
+  const containerSize = sum(containers.map((container) => container.SizeRw ?? 0))
+  const usedVolumes = volumes.filter((volume) => (volume.UsageData?.RefCount ?? 0) > 0)
+  const volumeSize = (list: typeof volumes) => sum(list.map((volume) => volume.UsageData?.Size ?? 0))
+  return [
+    {
+      type: 'Images',
+      total: images.length,
+      active: usedImages.length,
+      size: layers,
+      reclaimable: layers - used,
+      percent: true,
+    },
+    {
+      type: 'Containers',
+      total: containers.length,
+      active: active.length,
+      size: containerSize,
+      reclaimable: containerSize - sum(active.map((container) => container.SizeRw ?? 0)),
+      percent: true,
+    },
+    {
+      type: 'Local Volumes',
+      total: volumes.length,
+      active: usedVolumes.length,
+      size: volumeSize(volumes),
+      reclaimable: volumeSize(volumes) - volumeSize(usedVolumes),
+      percent: true,
+    },
+    {
+      type: 'Build Cache',
+      total: (usage.BuildCache ?? []).length,
+      active: 0,
+      size: usage.BuilderSize ?? 0,
+      reclaimable: usage.BuilderSize ?? 0,
+      percent: false,
+    },
+  ]
+}
+
+const containerList: ListFormat<ContainerSummary> = {
+  type: '*formatter.ContainerContext',
+  fields: {
+    ID: { header: 'CONTAINER ID', value: (row) => row.Id.slice(0, 12) },
+    Image: { header: 'IMAGE', value: (row) => row.Image },
+    Command: {
+      header: 'COMMAND',
+      value: (row) => JSON.stringify(row.Command.length > 20 ? `${row.Command.slice(0, 19)}…` : row.Command),
+    },
+    LocalVolumes: {
+      header: 'LOCAL VOLUMES',
+      value: (row) => String(row.Mounts.filter((mount) => mount.Driver === 'local').length),
+    },
+    Size: { header: 'SIZE', value: (row) => humanSize(row.SizeRw ?? 0, 3) },
+    RunningFor: {
+      header: 'CREATED',
+      value: (row) => `${humanDuration(Date.now() - row.Created * 1000)} ago`,
+    },
+    Status: { header: 'STATUS', value: (row) => row.Status },
+    Names: { header: 'NAMES', value: (row) => row.Names.map((name) => name.replace(/^\//, '')).join(',') },
+  },
+  table:
+    '{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}',
+}
+
+const buildCacheHeader = 'CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED'
+
+function verboseText(usage: DiskUsage): string {
+  const images = formatList(
+    imageList({ truncate: true, digests: false }),
+    'table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}',
+    imageRows(usage.Images ?? [], false),
+  )
+  const volumes = formatList(volumeList, 'table {{.Name}}\t{{.Links}}\t{{.Size}}', usage.Volumes ?? [])
+  return [
+    `Images space usage:\n\n${images}`,
+    `Containers space usage:\n\n${formatList(containerList, 'table', usage.Containers ?? [])}`,
+    `Local Volumes space usage:\n\n${volumes}`,
+    `Build cache usage: ${humanSize(usage.BuilderSize ?? 0)}\n\n${buildCacheHeader}\n`,
+  ].join('\n')
+}
+
+/** See the file's description. */
+export const command = defineCommand({
+  flags: {
+    format: flag.string(listFormatHelp),
+    verbose: flag.bool('Show every object', { short: 'v' }),
+  },
+  count: { min: 0, max: 0 },
+  run: async (cli, { flags }) => {
+    const usage = await cli.client.json<DiskUsage>('GET', '/system/df', { query: { verbose: flags.verbose } })
+    if (!flags.verbose) {
+      cli.stdout.write(formatList(usageList, flags.format, usageRows(usage)))
+      return
+    }
+    if (flags.format !== '' && flags.format !== 'table' && flags.format !== 'json') {
+      throw new CliError('the verbose output takes no template: use json or table')
+    }
+    if (flags.format === 'json') {
+      const { Images, Containers, Volumes, BuildCache } = usage
+      cli.print(JSON.stringify({ Images, Containers, Volumes, BuildCache }))
+    } else cli.stdout.write(verboseText(usage))
+  },
+})

@@ -1,0 +1,32 @@
+/** Commands about the engine. */
+import type { CommandEntry } from '../command.ts'
+
+/** See the file's description. */
+export const systemEntries: readonly CommandEntry[] = [
+  {
+    names: ['system df'],
+    usage: '[OPTIONS]',
+    summary: 'Show what takes up the disk',
+    load: async () => (await import('../commands/system-df.ts')).command,
+  },
+  {
+    names: ['system info', 'info'],
+    usage: '[OPTIONS]',
+    summary: 'Show what the engine and its host are',
+    common: 11,
+    load: async () => (await import('../commands/system-info.ts')).command,
+  },
+  {
+    names: ['system prune'],
+    usage: '[OPTIONS]',
+    summary: 'Remove what nothing uses',
+    load: async () => (await import('../commands/system-prune.ts')).command,
+  },
+  {
+    names: ['version'],
+    usage: '[OPTIONS]',
+    summary: "Show the client's and the engine's version",
+    common: 10,
+    load: async () => (await import('../commands/system-version.ts')).command,
+  },
+]
