@@ -142,6 +142,11 @@ export const options: readonly Option[] = [
     reload: true,
     help: 'Enable insecure registry communication',
   },
+  {
+    key: 'instance',
+    kind: 'text',
+    help: 'Name that this daemon gives its bridges and firewall table, for several daemons on one machine',
+  },
   { key: 'ip', kind: 'text', help: 'Host IP for port publishing from the default bridge network' },
   { key: 'ip-forward', kind: 'flag', help: 'Enable IP forwarding in system configuration' },
   {
