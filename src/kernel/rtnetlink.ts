@@ -44,6 +44,7 @@ const infoData = 2
 const vethPeer = 1
 const macvlanModeAttribute = 1
 const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const
+const brportHairpin = 4
 const brportIsolated = 33
 
 /** What may be set on a link, new or present. */
@@ -170,14 +171,25 @@ export function setLink(target: LinkTarget, settings: LinkSettings): NetlinkMess
   }
 }
 
-/** Forbids (or allows) a bridge port to talk with other isolated ports. */
-export function setPortIsolation(index: number, isolated: boolean): NetlinkMessage {
+/** Settings of a bridge's port. */
+export type PortSettings = {
+  /** It does not talk with other isolated ports. */
+  isolated?: boolean
+  /** A frame may leave through the port it came in by. */
+  hairpin?: boolean
+}
+
+/** Changes a link's settings as a bridge port. */
+export function setBridgePort(index: number, settings: PortSettings): NetlinkMessage {
   const header = linkHeader(index, {})
   header.writeUInt8(familyBridge, 0)
+  const attributes: Buffer[] = []
+  if (settings.hairpin !== undefined) attributes.push(attributeU8(brportHairpin, settings.hairpin ? 1 : 0))
+  if (settings.isolated !== undefined) attributes.push(attributeU8(brportIsolated, settings.isolated ? 1 : 0))
   return {
     type: setLinkType,
     flags: 0,
-    payload: Buffer.concat([header, nested(ifla.protinfo, attributeU8(brportIsolated, isolated ? 1 : 0))]),
+    payload: Buffer.concat([header, nested(ifla.protinfo, ...attributes)]),
   }
 }
 
@@ -255,9 +267,13 @@ export function replaceRoute(route: Route): NetlinkMessage {
   return { type: newRoute, flags: flagCreate | flagReplace, payload: routePayload(route) }
 }
 
-/** Deletes a route. */
+/** Deletes a route, whoever made it. */
 export function deleteRoute(route: Route): NetlinkMessage {
-  return { type: deleteRouteType, flags: 0, payload: routePayload(route) }
+  const payload = routePayload(route)
+  // Any protocol, any scope.
+  payload.writeUInt8(0, 5)
+  payload.writeUInt8(255, 6)
+  return { type: deleteRouteType, flags: 0, payload }
 }
 
 /** Sets a permanent neighbour: address to hardware address. */

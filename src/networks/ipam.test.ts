@@ -71,6 +71,7 @@ test('openPool() takes gateway, range and auxiliary addresses', () => {
     range: '10.2.3.0/24',
     gateway: '10.2.0.9',
     auxiliary: { router: '10.2.3.0' },
+    asked: true,
   }
   const { pool, gateway } = openPool(ipam(), record, { family: 4, wantsGateway: true, ...none })
   assert.equal(formatIp(gateway!), '10.2.0.9')
@@ -79,7 +80,7 @@ test('openPool() takes gateway, range and auxiliary addresses', () => {
 
 test('openPool() gives the subnet back when an auxiliary address is wrong', () => {
   const driver = ipam()
-  const record = { subnet: '10.2.0.0/16', range: '', gateway: '', auxiliary: { a: '10.3.0.1' } }
+  const record = { subnet: '10.2.0.0/16', range: '', gateway: '', auxiliary: { a: '10.3.0.1' }, asked: true }
   const open = () => openPool(driver, record, { family: 4, wantsGateway: true, ...none })
   assert.throws(open, /auxiliary address: \(a:10\.3\.0\.1\) must belong to the master pool: 10\.2\.0\.0\/16/)
   record.auxiliary = { a: '10.2.0.1' }

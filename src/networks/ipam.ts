@@ -184,6 +184,8 @@ export type PoolRecord = {
   range: string
   gateway: string
   auxiliary: Record<string, string>
+  /** Whether the subnet was asked for, rather than chosen. */
+  asked: boolean
 }
 
 /** A pool with its network's own addresses taken. Undoes itself on failure. */

@@ -20,6 +20,7 @@ export type PortRequest = {
 /** A held port. Disposing lets go. */
 export type HeldPort = Disposable & {
   readonly port: number
+  readonly addresses: readonly IpAddress[]
   /** The socket of each address; none where the kernel has no sockets of the protocol. */
   readonly sockets: ReadonlyMap<IpAddress, BoundSocket>
 }
@@ -105,7 +106,7 @@ export class PortReservations {
     held.defer(() => {
       for (const entry of entries) this.#entries.delete(entry)
     })
-    return { port, sockets, [Symbol.dispose]: () => held.dispose() }
+    return { port, addresses, sockets, [Symbol.dispose]: () => held.dispose() }
   }
 }
 

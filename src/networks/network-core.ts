@@ -1,0 +1,105 @@
+/** What the rooms of this folder share: tables, drivers, firewall, and everything that runs. */
+import type { ContainerId } from '../spec/ids.ts'
+import type { NetlinkSocket } from '../kernel/netlink.ts'
+import type { Log } from '../lib/log.ts'
+import type { NetworkDriver } from './driver.ts'
+import { EngineError } from '../spec/errors.ts'
+import type { EndpointRecord } from './endpoint.ts'
+import type { Firewall } from './firewall.ts'
+import type { LiveSandbox } from './live-sandbox.ts'
+import type { NameRegistry } from './name-registry.ts'
+import type { NetworkTable } from './network-table.ts'
+import type { PortReservations } from './port-reservations.ts'
+import type { SandboxStore } from './sandbox.ts'
+import type { EtcContext } from './sandbox-etc.ts'
+import type { EndpointContext } from './sandbox-links.ts'
+import type { SandboxRecords } from './sandbox-record.ts'
+import type { NetworkDaemonSettings } from './settings.ts'
+
+/** Takes events of networks for the journal. */
+export interface NetworkEvents {
+  emit(event: { type: string; action: string; id: string; attributes: Record<string, string> }): void
+}
+
+/** Parts of a core. */
+export type NetworkCoreParts = {
+  settings: NetworkDaemonSettings
+  log: Log
+  events: NetworkEvents
+  table: NetworkTable
+  drivers: ReadonlyMap<string, NetworkDriver>
+  firewall: Firewall
+  socket: NetlinkSocket
+  store: SandboxStore
+  records: SandboxRecords
+  reservations: PortReservations
+}
+
+/** See the file's head. */
+export class NetworkCore implements EndpointContext {
+  readonly parts: NetworkCoreParts
+  readonly names: NameRegistry
+  readonly live = new Map<ContainerId, LiveSandbox>()
+
+  constructor(parts: NetworkCoreParts, names: NameRegistry) {
+    this.parts = parts
+    this.names = names
+  }
+
+  network(id: string) {
+    return this.parts.table.get(id).record
+  }
+
+  driver(name: string): NetworkDriver {
+    const driver = this.parts.drivers.get(name)
+    if (driver === undefined) {
+      throw new EngineError(
+        'notFound',
+        `could not resolve driver ${name} in registry: plugin ${JSON.stringify(name)} not found`,
+      )
+    }
+    return driver
+  }
+
+  /** The sandbox of a container that runs. Throws conflict. */
+  need(id: ContainerId): LiveSandbox {
+    const live = this.live.get(id)
+    if (live === undefined) throw new EngineError('conflict', `Container ${id} is not running`)
+    return live
+  }
+
+  /** Endpoints on a network, each with its container. */
+  endpointsOn(networkId: string): { container: ContainerId; name: string; endpoint: EndpointRecord }[] {
+    return [...this.live.values()].flatMap(({ record }) =>
+      record.endpoints
+        .filter((endpoint) => endpoint.networkId === networkId)
+        .map((endpoint) => ({
+          container: record.request.containerId,
+          name: record.request.containerName,
+          endpoint,
+        })),
+    )
+  }
+
+  /** What /etc files are written from. */
+  etcContext(): EtcContext {
+    const { settings, table } = this.parts
+    const bridge = table.byName('bridge')?.record
+    const gateways = [...(bridge?.ipv4 ?? []), ...(bridge?.ipv6 ?? [])].map((pool) => pool.gateway)
+    const hostGateways =
+      settings.hostGatewayAddresses.length > 0
+        ? [...settings.hostGatewayAddresses]
+        : gateways.filter((gateway) => gateway !== '')
+    return { settings, hostGateways }
+  }
+
+  /** Tells of an endpoint that came or went. */
+  announce(action: 'connect' | 'disconnect', container: ContainerId, endpoint: EndpointRecord): void {
+    this.parts.events.emit({
+      type: 'network',
+      action,
+      id: endpoint.networkId,
+      attributes: { container, name: endpoint.networkName, type: endpoint.driver },
+    })
+  }
+}

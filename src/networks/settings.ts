@@ -1,0 +1,67 @@
+/** What the daemon's configuration says about networks. Every kernel object's name comes from here. */
+import { dockerDefaultPools, type DefaultPool } from './ipam.ts'
+
+/** Settings of one daemon's networks. */
+export type NetworkDaemonSettings = {
+  /** Name of the nftables table; several daemons on a host differ in it. */
+  instance: string
+  /** Directory that is gone after a reboot: namespaces and what they belong to. */
+  runRoot: string
+  /** The default network's bridge; `none` for no default network. */
+  bridgeName: string
+  /** First letters of links on the host's side, at most 7. */
+  linkPrefix: string
+  /** Namespaces kept ready for the next containers. */
+  warmSandboxes: number
+  /** Address and prefix of the default bridge, empty to choose (daemon.json `bip`). */
+  bip: string
+  /** Range of the default bridge's addresses, empty for all (`fixed-cidr`). */
+  fixedCidr: string
+  /** `ipv6`: the default bridge has IPv6. */
+  ipv6: boolean
+  /** Its IPv6 subnet, empty to choose (`fixed-cidr-v6`). */
+  fixedCidr6: string
+  defaultAddressPools: readonly DefaultPool[]
+  /** ULA prefix that IPv6 subnets are cut from. */
+  uniqueLocalPrefix: string
+  /** Options that networks of a driver get unless they have them (`default-network-opts`). */
+  defaultNetworkOptions: Readonly<Record<string, Readonly<Record<string, string>>>>
+  /** Host address of ports published without one; empty for all, both families (`ip`). */
+  publishAddress: string
+  mtu: number
+  interContainer: boolean
+  masquerade: boolean
+  /** Whether to switch on forwarding in the kernel (`ip-forward`). */
+  enableForwarding: boolean
+  /** What `host-gateway` stands for; empty for the default bridge's gateway (`host-gateway-ips`). */
+  hostGatewayAddresses: readonly string[]
+  /** The daemon's own `dns`, `dns-search`, `dns-opts`. */
+  dns: readonly string[]
+  dnsSearch: readonly string[]
+  dnsOptions: readonly string[]
+}
+
+/** The settings of a daemon that was configured with nothing. */
+export const defaultNetworkSettings: NetworkDaemonSettings = {
+  instance: 'wharf',
+  runRoot: '/run/wharf',
+  bridgeName: 'wharf0',
+  linkPrefix: 'veth',
+  warmSandboxes: 4,
+  bip: '',
+  fixedCidr: '',
+  ipv6: false,
+  fixedCidr6: '',
+  defaultAddressPools: dockerDefaultPools,
+  uniqueLocalPrefix: 'fdc7:ab12:5d00::/48',
+  defaultNetworkOptions: {},
+  publishAddress: '',
+  mtu: 1500,
+  interContainer: true,
+  masquerade: true,
+  enableForwarding: true,
+  hostGatewayAddresses: [],
+  dns: [],
+  dnsSearch: [],
+  dnsOptions: [],
+}
