@@ -29,7 +29,7 @@
 /* What may come on top of the bound once reading has stopped: the pipes' rest, when the process has ended. */
 #define SPILL_SLACK (4u << 20)
 /* How long a client may take to close its side once its output has ended. */
-#define LINGER_MS 5000
+#define LINGER_MS 2000
 
 enum state { FREE, REQUEST, ATTACHED, WATCHING };
 

@@ -1,9 +1,10 @@
 /** Starting a keeper: its arguments, its descriptors, and the wait until it listens. */
 import { closeSync, openSync } from 'node:fs'
+import { EngineError } from '../spec/errors.ts'
 import type { TaskLog } from '../spec/task-types.ts'
 import { reap, spawnProcess } from '../kernel/process.ts'
 import { socketPair, spawnDescriptor } from '../kernel/unix-sockets.ts'
-import { ShimWatch } from './shim-watch.ts'
+import { ShimStartError, ShimWatch } from './shim-watch.ts'
 
 /** What a keeper is to look after. */
 export type ShimSettings = {
@@ -80,7 +81,9 @@ export class ShimLauncher implements Disposable {
       return watch
     } catch (error) {
       watch[Symbol.dispose]()
-      throw error
+      if (!(error instanceof ShimStartError)) throw error
+      const what = 'failed to create task for container: failed to initialize logging driver'
+      throw new EngineError('internal', `${what}: ${error.message}`, { cause: error })
     }
   }
 
