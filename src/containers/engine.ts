@@ -224,11 +224,7 @@ export class Containers implements ContainerEngine {
   }
 
   async execResize(id: string, rows: number, columns: number): Promise<void> {
-    const exec = this.#execs.get(id)
-    if (exec.task === undefined) {
-      throw new EngineError('conflict', `exec ${id} is not running`)
-    }
-    await exec.task.resize(rows, columns)
+    await this.#execs.resize(this.#execs.get(id), rows, columns)
   }
 
   async connectNetwork(reference: string, network: string, settings: EndpointSettings): Promise<void> {

@@ -22,6 +22,7 @@ import { requireActive } from './stop.ts'
 
 /** Ended execs can be inspected for this long. */
 const keptAfterExitMs = 5 * 60_000
+const startPatienceMs = 10_000
 
 /** One exec. */
 export type Exec = {
@@ -33,6 +34,9 @@ export type Exec = {
   pid: number
   task: Task | undefined
   endedAtMs: number
+  /** Resolves when the process runs, or never will. */
+  started: Promise<void>
+  markStarted: () => void
   /** Resolves when the process has ended or could not be started. */
   ended: Promise<void>
   markEnded: () => void
@@ -86,7 +90,7 @@ export class Execs {
     const stream = options.detach ? undefined : this.#stream(exec)
     this.#core.emit(container, `exec_start: ${commandLine(config)}`, { execID: id })
     try {
-      exec.task = await this.#run(exec, options.consoleSize ?? config.ConsoleSize, stream, signal)
+      await this.#run(exec, options.consoleSize ?? config.ConsoleSize, stream, signal)
     } catch (error) {
       this.#fail(exec, error)
       stream?.destroy()
@@ -100,7 +104,7 @@ export class Execs {
     size: [number, number] | null,
     stream: AttachStream | undefined,
     signal: AbortSignal,
-  ): Promise<Task> {
+  ): Promise<void> {
     const running = exec.container.task
     if (running === undefined)
       throw new EngineError('conflict', `container ${exec.container.id} is not running`)
@@ -110,9 +114,10 @@ export class Execs {
     await this.#core.faults.reach('exec:after-run')
     exec.pid = task.pid
     exec.status = 'running'
+    exec.task = task
+    exec.markStarted()
     this.#watch(exec, task, recorded)
     if (stream !== undefined) stream.bind(await task.attach(stream.options))
-    return task
   }
 
   /** The first ids are of execs that have not ended. */
@@ -136,10 +141,23 @@ export class Execs {
   /** The container is gone: so are its execs. */
   forget(container: Container): void {
     for (const exec of container.execs.values()) {
+      exec.markStarted()
       exec.markEnded()
       this.#byId.delete(exec.id)
     }
     container.execs.clear()
+  }
+
+  /** Changes the terminal's size; waits for an exec that is about to start, as clients ask at once. */
+  async resize(exec: Exec, rows: number, columns: number): Promise<void> {
+    const cancel = new AbortController()
+    const enough = this.#core.timer.sleep(startPatienceMs, cancel.signal).catch(() => {})
+    await Promise.race([exec.started, enough])
+    cancel.abort()
+    if (exec.task === undefined) {
+      throw new EngineError('conflict', `exec ${exec.id} is not running`)
+    }
+    await exec.task.resize(rows, columns)
   }
 
   inspect(exec: Exec): ExecInspect {
@@ -201,6 +219,7 @@ export class Execs {
     exec.endedAtMs = this.#core.clock.nowMs()
     exec.task = undefined
     exec.container.execs.delete(exec.id)
+    exec.markStarted()
     exec.markEnded()
     this.#core.emit(exec.container, 'exec_die', { execID: exec.id, exitCode: String(exitCode) })
   }
@@ -244,6 +263,7 @@ export class Execs {
 }
 
 function newExec(id: ExecId, container: Container, config: ExecConfig): Exec {
+  const { promise: started, resolve: markStarted } = Promise.withResolvers<void>()
   const { promise: ended, resolve: markEnded } = Promise.withResolvers<void>()
   return {
     id,
@@ -254,6 +274,8 @@ function newExec(id: ExecId, container: Container, config: ExecConfig): Exec {
     pid: 0,
     task: undefined,
     endedAtMs: 0,
+    started,
+    markStarted,
     ended,
     markEnded,
   }

@@ -11,6 +11,7 @@ import type {
 import type { Container } from './container.ts'
 import type { Core } from './core.ts'
 import type { Execs } from './exec.ts'
+import { shownConfig, shownHostConfig } from './inspect-shape.ts'
 import { joinedContainer } from './modes.ts'
 import { statusOf, type ContainerRecord, type ContainerStateRecord } from './record.ts'
 
@@ -43,11 +44,11 @@ export async function inspectContainer(
     ProcessLabel: '',
     AppArmorProfile: '',
     ExecIDs: execs.idsOf(container),
-    HostConfig: { ...record.hostConfig, Links: linksOf(core, record) },
+    HostConfig: shownHostConfig(record.hostConfig, linksOf(core, record)),
     GraphDriver: core.ports.rootfs.describe(id),
     ...(size === undefined ? {} : { SizeRw: size.writableBytes, SizeRootFs: size.rootBytes }),
     Mounts: mountPoints(record),
-    Config: record.config,
+    Config: shownConfig(record.config),
     NetworkSettings: networkSettings(record),
     ...(record.imageManifest === null ? {} : { ImageManifestDescriptor: record.imageManifest }),
   }

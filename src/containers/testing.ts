@@ -15,7 +15,8 @@ export class EngineFixture implements AsyncDisposable {
   readonly world = new FakeWorld()
   readonly root: string
   readonly database = new Database(':memory:')
-  reached: (point: string) => void = () => {}
+  /** Called at the named points of operations; may fail or wait. */
+  pauseAt: (point: string) => Promise<void> = async () => {}
   #engine: Containers | undefined
 
   private constructor(root: string) {
@@ -69,7 +70,7 @@ export class EngineFixture implements AsyncDisposable {
       timer: world.clock,
       ids: randomIds,
       random: Math.random,
-      faults: { reach: async (point) => this.reached(point) },
+      faults: { reach: (point) => this.pauseAt(point) },
       log: silentLog,
     }
   }

@@ -31,7 +31,8 @@ export async function updateContainer(
   } catch (error) {
     throw fail(error)
   }
-  const warnings = core.ports.runtime.validate({ ...merged })
+  // It may take back what this kernel cannot do, with a warning.
+  const warnings = core.ports.runtime.validate(merged)
   core.registry.save(container, { hostConfig: merged })
   try {
     if (state.running && !state.restarting) await container.task?.update(merged)

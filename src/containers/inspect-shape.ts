@@ -1,0 +1,53 @@
+/** Configurations as inspect shows them: Docker leaves certain fields out while they hold nothing. */
+import type { ContainerConfig, HostConfig } from '../spec/container-config.ts'
+
+const optionalConfig = [
+  'ExposedPorts',
+  'Healthcheck',
+  'ArgsEscaped',
+  'NetworkDisabled',
+  'MacAddress',
+  'StopSignal',
+  'StopTimeout',
+  'Shell',
+] as const satisfies readonly (keyof ContainerConfig)[]
+
+const optionalHostConfig = [
+  'Annotations',
+  'StorageOpt',
+  'Tmpfs',
+  'Sysctls',
+  'Runtime',
+  'KernelMemory',
+  'KernelMemoryTCP',
+  'Mounts',
+  'Init',
+] as const satisfies readonly (keyof HostConfig)[]
+
+/** `Config` of inspect. */
+export function shownConfig(config: ContainerConfig): Partial<ContainerConfig> {
+  return without(config, optionalConfig)
+}
+
+/** `HostConfig` of inspect. */
+export function shownHostConfig(hostConfig: HostConfig, links: string[] | null): Partial<HostConfig> {
+  const shown = { ...hostConfig, Links: links, ConsoleSize: hostConfig.ConsoleSize ?? [0, 0] }
+  return without<HostConfig>(shown, optionalHostConfig)
+}
+
+function without<T extends object>(value: T, optional: readonly (keyof T)[]): Partial<T> {
+  const shown: Partial<T> = { ...value }
+  for (const key of optional) if (isNothing(value[key]) || isZero(key, value[key])) delete shown[key]
+  return shown
+}
+
+/** Go's `omitempty` for these fields. `Init` and `StopTimeout` are pointers: only null is nothing. */
+function isNothing(value: unknown): boolean {
+  if (value === null || value === '') return true
+  if (Array.isArray(value)) return value.length === 0
+  return typeof value === 'object' && Object.keys(value).length === 0
+}
+
+function isZero(key: PropertyKey, value: unknown): boolean {
+  return key !== 'Init' && key !== 'StopTimeout' && (value === 0 || value === false)
+}
