@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds build/wharf-shim, the containers' keeper, when its sources are newer than it.
+# Builds build/wharf-shim, the containers' keeper, and build/wharf-init, their --init, when sources are newer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=build/wharf-shim
 sources=(native/main.c native/process.c native/clients.c native/log.c native/log-file.c)
-if [ -x "$target" ] && [ -z "$(find native tools/setup/build-native.sh -newer "$target" -print -quit)" ]; then
+if [ -x "$target" ] && [ -x build/wharf-init ] && [ -z "$(find native tools/setup/build-native.sh -newer "$target" -print -quit)" ]; then
   exit 0
 fi
 mkdir -p build
@@ -14,3 +14,7 @@ trap 'rm -f "$temporary"' EXIT
 musl-gcc -static -Os -std=gnu11 -Wall -Wextra -Werror -ffunction-sections -Wl,--gc-sections -s -o "$temporary" "${sources[@]}"
 chmod 755 "$temporary"
 mv "$temporary" "$target"
+temporary=$(mktemp build/.wharf-init.XXXXXX)
+musl-gcc -static -Os -std=gnu11 -Wall -Wextra -Werror -s -o "$temporary" native/init.c
+chmod 755 "$temporary"
+mv "$temporary" build/wharf-init
