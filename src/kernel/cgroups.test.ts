@@ -12,8 +12,8 @@ import {
   parseOsRelease,
 } from './host-info.ts'
 
-const line = (id: number, directory: string, type: string, options: string, root = '/') =>
-  `${id} 31 0:${id} ${root} ${directory} rw,relatime shared:9 - ${type} ${type} ${options}`
+const line = (id: number, directory: string, type: string, options: string) =>
+  `${id} 31 0:${id} / ${directory} rw,relatime shared:9 - ${type} ${type} ${options}`
 
 const v1Lines = [
   line(1, '/sys/fs/cgroup/cpu,cpuacct', 'cgroup', 'rw,cpu,cpuacct'),
@@ -43,7 +43,7 @@ test('layouts: version 1, hybrid and version 2 are told apart', () => {
 
 test('a second mount of a hierarchy, in some container, is not taken for it', () => {
   const layout = parseCgroupLayout(
-    [...v1Lines, line(9, '/box/memory', 'cgroup', 'rw,memory', '/inner')].join('\n'),
+    [...v1Lines, line(9, '/box/memory', 'cgroup', 'rw,memory').replace(' / ', ' /inner ')].join('\n'),
     () => '',
   )
   assert.equal(layout.controllers.get('memory'), '/sys/fs/cgroup/memory')

@@ -81,7 +81,7 @@ test('--device makes the node and lets it through, --device-cgroup-rule lets a m
   await using bundle = new Bundle()
   const Devices = [{ PathOnHost: '/dev/loop-control', PathInContainer: '/dev/mine', CgroupPermissions: 'r' }]
   const list = existsSync('/dev/loop-control') ? Devices : [{ ...Devices[0], PathOnHost: '/dev/kmsg' }]
-  const { rdev } = statSync(list[0]!.PathOnHost!)
+  const { rdev } = statSync(list[0]?.PathOnHost ?? '')
   const script =
     'stat -c "%t:%T" /dev/mine; mknod /tmp/k c 242 77; cat /tmp/k 2>&1; mknod /tmp/l c 242 78; cat /tmp/l 2>&1; true'
   const text = await bundle.output(script, { host: { Devices: list, DeviceCgroupRules: ['c 242:77 r'] } })
