@@ -150,6 +150,11 @@ export class ContainerLogFiles implements AsyncDisposable {
     return reader.read(signal)
   }
 
+  /** Resolves when nothing is being compressed or forwarded any more. */
+  async idle(): Promise<void> {
+    await this.#tasks.idle()
+  }
+
   /** Stops forwarding where it is; the cursors say where to go on. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#compressor[Symbol.dispose]()

@@ -3,9 +3,8 @@
  * stream, flags and the line without its line feed.
  */
 import type { FileHandle } from 'node:fs/promises'
-import { formatTimeNs } from '../../lib/clock.ts'
 import { readFully } from '../../lib/line-scan.ts'
-import { nineDigits } from './log-record.ts'
+import { RecordTimes } from './log-record.ts'
 import type { BackwardVisitor, LogFormat, LogRecord, RecordVisitor } from './log-record.ts'
 
 const lengthBytes = 4
@@ -92,6 +91,7 @@ class LocalRecord implements LogRecord {
   start = 0
   end = 0
   readonly #attributes: Record<string, string>
+  readonly #times = new RecordTimes()
   #timeNs = 0n
   #withFeed: Buffer = Buffer.alloc(0)
 
@@ -127,7 +127,7 @@ class LocalRecord implements LogRecord {
   }
 
   timeText(): string {
-    return nineDigits(formatTimeNs(this.#timeNs))
+    return this.#times.format(this.#timeNs)
   }
 
   attributes(): Record<string, string> {

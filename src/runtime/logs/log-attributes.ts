@@ -1,4 +1,6 @@
 /** What log options say about the container: `tag`, `labels`, `env` and their patterns. */
+import { parseTemplate } from '../../lib/go-template.ts'
+import { GoStruct } from '../../lib/go-value.ts'
 import { EngineError } from '../../spec/errors.ts'
 import { regularExpression } from './log-options.ts'
 import type { LogOptions } from './log-options.ts'
@@ -41,31 +43,32 @@ function chosen(values: Record<string, string>, options: LogOptions, option: str
   return Object.entries(values).filter(([key]) => names.has(key) || pattern?.test(key) === true)
 }
 
-/** Renders the `tag` option, or `fallback` where there is none. Throws invalid as Docker words it. */
+/** Renders the `tag` option, a Go template, or `fallback` where there is none. Throws invalid with Go's text. */
 export function renderTag(subject: LogSubject, daemonName: string, fallback: string): string {
-  const template = subject.options['tag'] ?? fallback
-  const fields: Readonly<Record<string, string>> = {
-    ID: subject.id.slice(0, 12),
-    FullID: subject.id,
-    Name: subject.name.replace(/^\//, ''),
-    ImageID: subject.imageId.slice(0, 12),
-    ImageFullID: subject.imageId,
-    ImageName: subject.imageName,
-    DaemonName: daemonName,
-    Command: subject.command,
-    ContainerID: subject.id,
-    ContainerName: subject.name.startsWith('/') ? subject.name : `/${subject.name}`,
-    ContainerImageID: subject.imageId,
-    ContainerImageName: subject.imageName,
+  const { id, name, imageId, imageName } = subject
+  const bareImageId = imageId.replace(/^sha256:/, '')
+  const info = new GoStruct('*logger.Info', {
+    Config: subject.options,
+    ContainerID: id,
+    ContainerName: name.startsWith('/') ? name : `/${name}`,
+    ContainerImageID: imageId,
+    ContainerImageName: imageName,
     ContainerCreated: subject.createdAt,
-  }
-  return template.replace(/\{\{-?\s*(.*?)\s*-?\}\}/g, (_whole, expression: string) => {
-    const field = /^\.([A-Za-z]+)$/.exec(expression)?.[1]
-    const value = field === undefined ? undefined : fields[field]
-    if (value === undefined) {
-      const message = `template: log-tag:1: can't evaluate field ${expression.replace(/^\./, '')} in type *logger.Info`
-      throw new EngineError('invalid', message)
-    }
-    return value
+    ContainerEnv: subject.env,
+    ContainerLabels: subject.labels,
+    DaemonName: daemonName,
+    ID: id.slice(0, 12),
+    FullID: id,
+    Name: name.replace(/^\//, ''),
+    ImageID: bareImageId.slice(0, 12),
+    ImageFullID: imageId,
+    ImageName: imageName,
+    Command: subject.command,
   })
+  try {
+    return parseTemplate(subject.options['tag'] ?? fallback, 'log-tag').execute(info)
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    throw new EngineError('invalid', error.message, { cause: error })
+  }
 }

@@ -5,7 +5,8 @@
  */
 import { statSync } from 'node:fs'
 import { EngineError } from '../../spec/errors.ts'
-import { goAtoi, goParseBool, sizeBinary, sizeDecimal } from './go-values.ts'
+import { fromHumanSize, ramInBytes } from '../../lib/units.ts'
+import { goAtoi, goParseBool } from './go-values.ts'
 import { parseFacility, parseSyslogFormat } from './syslog-format.ts'
 
 /** Drivers that keep a container's output; `none` keeps nothing. */
@@ -91,7 +92,7 @@ export function nonBlockingBufferBytes(options: LogOptions): number | undefined 
   if (mode !== 'non-blocking') {
     invalid("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
   }
-  return checked('error parsing option max-buffer-size: ', () => sizeBinary(size))
+  return checked('error parsing option max-buffer-size: ', () => ramInBytes(size))
 }
 
 /** When the log's files rotate. Throws invalid. */
@@ -107,7 +108,7 @@ function fileBounds(options: LogOptions, prefix: string, local = true): LogBound
   const bounds = { ...defaultBounds }
   // As Docker's json-file: a size of one's own means one file, unless more are asked for.
   if (!local && size !== undefined) bounds.maxFiles = 1
-  if (size !== undefined) bounds.maxSizeBytes = size === '-1' ? 0 : checked('', () => sizeDecimal(size))
+  if (size !== undefined) bounds.maxSizeBytes = size === '-1' ? 0 : checked('', () => fromHumanSize(size))
   if (size !== undefined && size !== '-1' && bounds.maxSizeBytes <= 0) {
     invalid(local ? 'max-size must not be negative' : 'max-size must be a positive number')
   }

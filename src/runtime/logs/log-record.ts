@@ -54,6 +54,17 @@ export class RecordTimes {
     }
     return this.#ns + BigInt(text.slice(20).replace('Z', '').slice(0, 9).padEnd(9, '0'))
   }
+
+  /** The time with exactly nine fraction digits. */
+  format(timeNs: bigint): string {
+    let fraction = timeNs - this.#ns
+    if (fraction < 0n || fraction >= 1_000_000_000n || this.#seconds === '') {
+      fraction = timeNs % 1_000_000_000n
+      this.#ns = timeNs - fraction
+      this.#seconds = new Date(Number(this.#ns / 1_000_000n)).toISOString().slice(0, 19)
+    }
+    return `${this.#seconds}.${String(Number(fraction)).padStart(9, '0')}Z`
+  }
 }
 
 /** The time with exactly nine fraction digits, whatever it had. */
