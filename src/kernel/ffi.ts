@@ -63,7 +63,12 @@ export function lastErrno(): number {
   return koffi.errno()
 }
 
-const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+// EWOULDBLOCK is EAGAIN on Linux, and EAGAIN is what Node says.
+const names = new Map(
+  Object.entries(constants.errno)
+    .filter(([name]) => name !== 'EWOULDBLOCK')
+    .map(([name, number]) => [number, name]),
+)
 
 /** `ENOENT` for 2. Unknown numbers read `E` and the number. */
 export function errnoName(errno: number): string {

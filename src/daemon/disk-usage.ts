@@ -1,0 +1,90 @@
+/** `GET /system/df`: what containers, images and volumes take on disk, and how much of it nobody needs. */
+import type { ContainerSummary } from '../spec/container-types.ts'
+import type { ImageSummary } from '../spec/image-types.ts'
+import type { DiskUsage, UsageSummary } from '../spec/system-types.ts'
+import type { Volume } from '../spec/volume-types.ts'
+import type { UsageKind } from './routes/system.ts'
+
+/** Where the numbers come from. */
+export type UsageSources = {
+  /** All containers with their sizes. */
+  containers: () => Promise<ContainerSummary[]>
+  /** All images, with what they share; `layersBytes` counts every layer once. */
+  images: () => Promise<{ images: ImageSummary[]; layersBytes: number }>
+  /** All volumes, with their sizes. */
+  volumes: () => Promise<Volume[]>
+}
+
+/** Asks only for the kinds wanted: each walks file trees. */
+export async function diskUsage(sources: UsageSources, kinds: ReadonlySet<UsageKind>): Promise<DiskUsage> {
+  const [containers, images, volumes] = await Promise.all([
+    kinds.has('container') ? sources.containers() : undefined,
+    kinds.has('image') ? sources.images() : undefined,
+    kinds.has('volume') ? sources.volumes() : undefined,
+  ])
+  return {
+    ...(images === undefined ? {} : imageUsage(images)),
+    ...(containers === undefined ? {} : containerUsage(containers)),
+    ...(volumes === undefined ? {} : volumeUsage(volumes)),
+    // Nothing is built here, so nothing is cached.
+    ...(kinds.has('build-cache')
+      ? {
+          BuildCache: [],
+          BuilderSize: 0,
+          BuildCacheUsage: { ActiveCount: 0, TotalCount: 0, Reclaimable: 0, TotalSize: 0, Items: [] },
+        }
+      : {}),
+  }
+}
+
+function imageUsage({
+  images,
+  layersBytes,
+}: {
+  images: ImageSummary[]
+  layersBytes: number
+}): Partial<DiskUsage> {
+  const used = images.filter((image) => image.Containers > 0)
+  // What only unused images have: all layers, less those that a used image shows.
+  const usedBytes = used.reduce((sum, image) => sum + image.Size - Math.max(image.SharedSize, 0), 0)
+  const shared = used.reduce((most, image) => Math.max(most, image.SharedSize), 0)
+  const usage: UsageSummary = {
+    ActiveCount: used.length,
+    TotalCount: images.length,
+    Reclaimable: Math.max(0, layersBytes - usedBytes - shared),
+    TotalSize: layersBytes,
+    Items: images,
+  }
+  return { LayersSize: layersBytes, Images: images, ImageUsage: usage }
+}
+
+function containerUsage(containers: ContainerSummary[]): Partial<DiskUsage> {
+  const isActive = ({ State: state }: ContainerSummary) => ['running', 'paused', 'restarting'].includes(state)
+  const size = (list: ContainerSummary[]) => list.reduce((sum, container) => sum + (container.SizeRw ?? 0), 0)
+  return {
+    Containers: containers,
+    ContainerUsage: {
+      ActiveCount: containers.filter(isActive).length,
+      TotalCount: containers.length,
+      Reclaimable: size(containers.filter((container) => !isActive(container))),
+      TotalSize: size(containers),
+      Items: containers,
+    },
+  }
+}
+
+function volumeUsage(volumes: Volume[]): Partial<DiskUsage> {
+  const isUsed = (volume: Volume) => (volume.UsageData?.RefCount ?? 0) > 0
+  const size = (list: Volume[]) =>
+    list.reduce((sum, volume) => sum + Math.max(0, volume.UsageData?.Size ?? 0), 0)
+  return {
+    Volumes: volumes,
+    VolumeUsage: {
+      ActiveCount: volumes.filter(isUsed).length,
+      TotalCount: volumes.length,
+      Reclaimable: size(volumes.filter((volume) => !isUsed(volume))),
+      TotalSize: size(volumes),
+      Items: volumes,
+    },
+  }
+}
