@@ -86,7 +86,6 @@ export async function startDaemon({ live, log, searchPath, systemdSockets }: Dae
     peer: peerOf,
   })
   events.setCallerSource(() => server.caller())
-  await rooms.recover()
   const listening = await listen({
     hosts,
     group: { name: settings.text('group', 'docker'), required: settings.has('group') },

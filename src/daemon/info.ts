@@ -12,7 +12,7 @@ import { isLoopback, type Host } from './hosts.ts'
 export const productVersion = '0.1.0'
 
 /** How many containers there are, by what they do. */
-export type ContainerCounts = { running: number; paused: number; stopped: number }
+export type ContainerCounts = { total: number; running: number; paused: number; stopped: number }
 
 /** What info is made of. Settings are read anew each time: a reload shows at once. */
 export type InfoSources = {
@@ -24,7 +24,7 @@ export type InfoSources = {
   hosts: readonly Host[]
   dataRoot: string
   storage: { driver: string; status: [string, string][] }
-  containers: () => Promise<ContainerCounts>
+  containers: () => ContainerCounts
   images: () => number
   eventListeners: () => number
   runtime: RuntimeFacts
@@ -67,13 +67,13 @@ export function systemVersion(sources: Pick<InfoSources, 'facts' | 'runtime' | '
 }
 
 /** `GET /info`, in the newest version's shape plus what older ones had. */
-export async function systemInfo(sources: InfoSources): Promise<SystemInfo> {
+export function systemInfo(sources: InfoSources): SystemInfo {
   const settings = sources.settings()
-  const counts = await sources.containers()
+  const counts = sources.containers()
   const pools = settings.pools()
   return {
     ID: sources.id,
-    Containers: counts.running + counts.paused + counts.stopped,
+    Containers: counts.total,
     ContainersRunning: counts.running,
     ContainersPaused: counts.paused,
     ContainersStopped: counts.stopped,

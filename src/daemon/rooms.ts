@@ -1,12 +1,26 @@
-/** The engine's rooms, built in the order in which they stand on each other. */
-import type { ContainerEngine } from '../containers/contract.ts'
+/**
+ * The engine's rooms, built in the order in which they stand on each other: files (content, layers, images), volumes,
+ * logs, the runtime, networks, and the containers that bring all of them together. Everything is disposed the other
+ * way round; containers run on.
+ */
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { Containers } from '../containers/engine.ts'
+import { noFaults, systemTimer, thisMachine } from '../containers/machine.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
-import type { Clock } from '../lib/clock.ts'
+import { openImageRoom, type ImageRoom } from '../images/image-room.ts'
+import { randomIds, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
+import { TaskGroup } from '../lib/task-group.ts'
+import { ContainerLogFiles } from '../runtime/logs/container-logs.ts'
 import type { Database } from '../store/database.ts'
+import { ContainerMountService } from '../volumes/container-mounts.ts'
+import { LocalVolumeDriver } from '../volumes/local-driver.ts'
+import { VolumeService } from '../volumes/volume-service.ts'
 import type { EventJournal } from './events.ts'
+import { hostNetworking } from './host-networking.ts'
 import type { LiveSettings } from './live-settings.ts'
-import type { LogReading } from './routes/container-streams.ts'
+import { buildRuntime, containerSettings, hostPlatform } from './rooms-runtime.ts'
 
 /** What rooms are built from. */
 export type RoomsParts = {
@@ -23,18 +37,67 @@ export type RoomsParts = {
 
 /** What the routes are given. */
 export type Rooms = AsyncDisposable & {
-  engine?: ContainerEngine
-  logs?: LogReading
-  /** Brings state and kernel together after a start. */
-  recover(): Promise<void>
+  files: ImageRoom
+  volumes: VolumeService
+  logs: ContainerLogFiles
+  containers: Containers
 }
 
-/** See the file's head. */
-export async function buildRooms(_parts: RoomsParts): Promise<Rooms> {
+/** Builds all rooms and brings state and kernel together. */
+export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
+  const { live, log, database, events, clock, facts, dataRoot, execRoot } = parts
   await using stack = new AsyncDisposableStack()
+  const background = stack.use(new TaskGroup(log))
+  // Images ask who uses them; containers are built on images.
+  let usersOf: Containers['usersOfImage'] = () => []
+  const files = stack.use(
+    await openImageRoom({
+      root: dataRoot,
+      database,
+      log,
+      users: { usersOf: (imageId) => usersOf(imageId) },
+      events,
+      host: hostPlatform(),
+      clock,
+    }),
+  )
+  const volumes = new VolumeService({
+    database,
+    drivers: [new LocalVolumeDriver(join(dataRoot, 'volumes'))],
+    events,
+    clock,
+    log: log.child('volumes'),
+  })
+  const mounts = new ContainerMountService(volumes, events, join(execRoot, 'mounts'))
+  const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))
+  const runtime = stack.use(buildRuntime({ ...parts, background }))
+  const containers = new Containers({
+    images: files.images,
+    rootfs: files.rootfs,
+    runtime,
+    networking: hostNetworking(),
+    mounts,
+    logs,
+    events,
+    database,
+    settings: () => containerSettings(live, facts, dataRoot),
+    host: thisMachine(),
+    clock,
+    ids: randomIds,
+    random: Math.random,
+    timer: systemTimer,
+    faults: noFaults,
+    log,
+  })
+  usersOf = (imageId) => containers.usersOfImage(imageId)
+  stack.defer(() => containers.shutdown({ liveRestore: live.current.flag('live-restore', true) }))
+  await containers.boot()
   const owned = stack.move()
   return {
-    recover: async () => {},
+    files,
+    volumes,
+    logs,
+    containers,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

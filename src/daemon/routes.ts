@@ -15,7 +15,9 @@ import { containerStreamRoutes } from './routes/container-streams.ts'
 import { containerRoutes } from './routes/containers.ts'
 import { eventRoutes } from './routes/events.ts'
 import { execRoutes } from './routes/exec.ts'
+import { imageLoadRoutes } from './routes/images.ts'
 import { systemRoutes } from './routes/system.ts'
+import { volumeRoutes } from './routes/volumes.ts'
 
 /** What routes are built from. */
 export type RoutesParts = {
@@ -32,11 +34,12 @@ export type RoutesParts = {
 /** See the file's head. */
 export function buildRoutes(parts: RoutesParts): Route[] {
   const { rooms, events, facts, live } = parts
+  const engine = rooms.containers
   const sources = infoSources(parts)
   const routes = [
     ...systemRoutes({
       info: () => systemInfo(sources),
-      version: async () => systemVersion(sources),
+      version: () => systemVersion(sources),
       diskUsage: async () => ({}),
       login: () => {
         throw new EngineError('notImplemented', 'registry login is not supported yet')
@@ -45,19 +48,17 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...eventRoutes(events, systemClock),
     ...absentRoutes(),
   ]
-  const { engine, logs } = rooms
-  if (engine === undefined) return routes
-  routes.push(
+  const originAllowed = (origin: string, host: string) => allowsOrigin(live, origin, host)
+  return [
+    ...routes,
     ...containerRoutes(engine),
     ...containerCreateRoutes(engine, { cgroupUnified: facts.cgroup.mode === 'v2' }),
     ...execRoutes(engine),
     ...containerFileRoutes(engine),
-  )
-  if (logs !== undefined) {
-    const originAllowed = (origin: string, host: string) => allowsOrigin(live, origin, host)
-    routes.push(...containerStreamRoutes({ engine, logs, originAllowed }))
-  }
-  return routes
+    ...containerStreamRoutes({ engine, logs: rooms.logs, originAllowed }),
+    ...volumeRoutes(rooms.volumes),
+    ...imageLoadRoutes(rooms.files.service),
+  ]
 }
 
 /** A page may attach from where the API itself is served, and from where the CORS setting says. */
@@ -83,13 +84,8 @@ function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id 
         ['userxattr', 'false'],
       ],
     },
-    containers: async () => {
-      const list = (await rooms.engine?.list({ all: true, limit: 0, size: false, filters: new Map() })) ?? []
-      const running = list.filter((container) => ['running', 'restarting'].includes(container.State)).length
-      const paused = list.filter((container) => container.State === 'paused').length
-      return { running, paused, stopped: list.length - running - paused }
-    },
-    images: () => 0,
+    containers: () => rooms.containers.counts(),
+    images: () => rooms.files.images.all().length,
     eventListeners: () => events.listenerCount,
     runtime,
     debug: () => live.current.flag('debug'),

@@ -18,8 +18,8 @@ import { adaptImageInspect, adaptImageList } from '../versions-image.ts'
 
 type Filters = ReadonlyMap<string, readonly string[]>
 
-/** Takes progress as it comes; resolves when the client has room for more. */
-export type ProgressSink = (message: ProgressMessage) => Promise<void> | void
+/** Takes progress as it comes. */
+export type ProgressSink = (message: ProgressMessage) => void
 
 /** What the image routes need. Implemented by images/. */
 export interface ImageOperations {
@@ -35,9 +35,8 @@ export interface ImageOperations {
   remove(reference: string, options: { force: boolean; noPrune: boolean }): Promise<ImageDeleted[]>
   prune(filters: Filters): Promise<{ deleted: ImageDeleted[]; reclaimedBytes: number }>
   load(
-    archive: Readable,
-    options: { quiet: boolean; platforms: Platform[] },
-    progress: ProgressSink,
+    archive: AsyncIterable<Uint8Array>,
+    request: { quiet: boolean; platforms: readonly Platform[]; report: (message: ProgressMessage) => void },
     signal: AbortSignal,
   ): Promise<void>
   save(references: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable>
@@ -63,6 +62,11 @@ export interface Committing {
   }): Promise<string>
 }
 
+/** The route by which archives come in. */
+export function imageLoadRoutes(images: Pick<ImageOperations, 'load'>): Route[] {
+  return [{ method: 'POST', path: '/images/load', handle: (x) => load(images, x) }]
+}
+
 /** Routes of the API's "Image" area. */
 export function imageRoutes(images: ImageOperations, commits: Committing | undefined): Route[] {
   const notYet = (what: string) => () => {
@@ -80,7 +84,6 @@ export function imageRoutes(images: ImageOperations, commits: Committing | undef
       handle: async (x) =>
         x.sendJson(200, await images.history(x.name, x.version >= 48 ? platformOf(x) : undefined)),
     },
-    { method: 'POST', path: '/images/load', handle: (x) => load(images, x) },
     { method: 'POST', path: '/images/create', handle: (x) => create(images, x) },
     { method: 'POST', path: '/images/prune', handle: (x) => prune(images, x) },
     {
@@ -174,24 +177,25 @@ async function save(images: ImageOperations, x: Exchange, names: string[]): Prom
 
 /** Runs work that reports progress. A failure before the first message is an ordinary error. */
 async function withProgress(x: Exchange, work: (progress: ProgressSink) => Promise<void>): Promise<void> {
-  const send = async (message: ProgressMessage) => {
+  const send = (message: ProgressMessage) => {
     if (!x.response.headersSent) x.startStream('application/json')
-    await x.writeJson(message, '\r\n')
+    // Progress is little: what a slow client has not read yet is kept.
+    void x.writeJson(message, '\r\n')
   }
   try {
     await work(send)
   } catch (error) {
     if (!x.response.headersSent) throw error
     const message = errorMessage(error)
-    await send({ errorDetail: { message }, error: message })
+    send({ errorDetail: { message }, error: message })
   }
   if (!x.response.headersSent) x.startStream('application/json')
   x.response.end()
 }
 
-async function load(images: ImageOperations, x: Exchange): Promise<void> {
+async function load(images: Pick<ImageOperations, 'load'>, x: Exchange): Promise<void> {
   const options = { quiet: x.flag('quiet', true), platforms: x.version >= 48 ? platformsOf(x) : [] }
-  await withProgress(x, (progress) => images.load(x.request, options, progress, x.signal))
+  await withProgress(x, (report) => images.load(x.request, { ...options, report }, x.signal))
 }
 
 async function create(images: ImageOperations, x: Exchange): Promise<void> {

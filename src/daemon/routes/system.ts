@@ -12,8 +12,8 @@ export type UsageKind = (typeof usageKinds)[number]
 
 /** What the system routes need. */
 export type SystemRoutesDeps = {
-  info: () => Promise<SystemInfo>
-  version: () => Promise<SystemVersion>
+  info: () => SystemInfo
+  version: () => SystemVersion
   diskUsage: (kinds: ReadonlySet<UsageKind>) => Promise<DiskUsage>
   /** Logs in to a registry; the answer is an identity token or empty. */
   login: (credentials: unknown, signal: AbortSignal) => Promise<{ status: string; token: string }>
@@ -27,9 +27,9 @@ export function systemRoutes(deps: SystemRoutesDeps): Route[] {
     {
       method: 'GET',
       path: '/info',
-      handle: async (x) => x.sendJson(200, adaptInfo(await deps.info(), x.version)),
+      handle: (x) => x.sendJson(200, adaptInfo(deps.info(), x.version)),
     },
-    { method: 'GET', path: '/version', handle: async (x) => x.sendJson(200, await deps.version()) },
+    { method: 'GET', path: '/version', handle: (x) => x.sendJson(200, deps.version()) },
     { method: 'GET', path: '/system/df', handle: (x) => diskUsage(deps, x) },
     {
       method: 'POST',

@@ -9,11 +9,11 @@ type Filters = ReadonlyMap<string, readonly string[]>
 
 /** What the volume routes need. Implemented by volumes/. */
 export interface VolumeOperations {
-  list(filters: Filters): Promise<{ volumes: Volume[]; warnings: string[] }>
-  inspect(name: string): Promise<Volume>
+  list(filters: Filters): Volume[]
+  inspect(name: string): Volume
   create(request: VolumeCreate): Promise<Volume>
   remove(name: string, force: boolean): Promise<void>
-  prune(filters: Filters): Promise<{ deleted: string[]; reclaimedBytes: number }>
+  prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>
 }
 
 /** Routes of the API's "Volume" area. */
@@ -35,7 +35,7 @@ export function volumeRoutes(volumes: VolumeOperations): Route[] {
     {
       method: 'GET',
       path: '/volumes/{name}',
-      handle: async (x) => x.sendJson(200, await volumes.inspect(x.name)),
+      handle: (x) => x.sendJson(200, volumes.inspect(x.name)),
     },
     {
       method: 'DELETE',
@@ -48,17 +48,15 @@ export function volumeRoutes(volumes: VolumeOperations): Route[] {
   ]
 }
 
-async function list(volumes: VolumeOperations, x: Exchange): Promise<void> {
+function list(volumes: VolumeOperations, x: Exchange): void {
   const filters = x.filters()
   checkFilterKeys(filters, ['dangling', 'name', 'driver', 'label'])
-  const found = await volumes.list(filters)
-  x.sendJson(200, { Volumes: found.volumes, Warnings: found.warnings.length === 0 ? null : found.warnings })
+  x.sendJson(200, { Volumes: volumes.list(filters), Warnings: null })
 }
 
 async function prune(volumes: VolumeOperations, x: Exchange): Promise<void> {
   const filters = new Map(x.filters())
   // Before 1.42 named volumes were pruned too.
   if (x.version < 42 && !filters.has('all')) filters.set('all', ['true'])
-  const { deleted, reclaimedBytes } = await volumes.prune(filters)
-  x.sendJson(200, { VolumesDeleted: deleted.length === 0 ? [] : deleted, SpaceReclaimed: reclaimedBytes })
+  x.sendJson(200, await volumes.prune(filters))
 }

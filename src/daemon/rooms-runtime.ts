@@ -1,0 +1,127 @@
+/** The room that runs containers, as the configuration has it. */
+import { readFileSync } from 'node:fs'
+import { arch } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ContainerSettings } from '../containers/core.ts'
+import { Cgroups } from '../kernel/cgroups.ts'
+import { prepareCgroups } from '../kernel/cgroup-layout.ts'
+import type { KernelFacts } from '../kernel/host-info.ts'
+import type { Log } from '../lib/log.ts'
+import type { TaskGroup } from '../lib/task-group.ts'
+import { OciContainerRuntime } from '../runtime/container-runtime.ts'
+import { SeccompFilters } from '../runtime/seccomp.ts'
+import { validateHostConfig } from '../runtime/host-config-validate.ts'
+import { EngineError, errorMessage } from '../spec/errors.ts'
+import type { Platform } from '../spec/image-types.ts'
+import type { Settings } from './config-values.ts'
+import type { LiveSettings } from './live-settings.ts'
+import { findProgram, findRuntimes } from './runtime-facts.ts'
+
+const defaultShmSizeBytes = 64 * 1024 * 1024
+
+/** What the runtime is built from. */
+export type RuntimeParts = {
+  live: LiveSettings
+  log: Log
+  facts: KernelFacts
+  execRoot: string
+  searchPath: string | undefined
+  background: TaskGroup
+}
+
+/** Programs of ours that lie beside the sources. */
+function builtProgram(name: string): string {
+  return fileURLToPath(new URL(`../../build/${name}`, import.meta.url))
+}
+
+/** Builds the runtime. */
+export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
+  const { live, log, facts, execRoot, searchPath, background } = parts
+  const settings = live.current
+  const cgroups = new Cgroups(prepareCgroups(), settings.text('cgroup-parent'))
+  const runtimes = Object.entries(findRuntimes(settings, searchPath)).map(
+    ([name, { path = name, runtimeArgs = [] }]) => [name, { path, args: runtimeArgs }] as const,
+  )
+  return new OciContainerRuntime({
+    runRoot: execRoot,
+    shimProgram: builtProgram('wharf-shim'),
+    runtimes: Object.fromEntries(runtimes),
+    defaultRuntime: settings.text('default-runtime', 'crun'),
+    cgroups,
+    oci: {
+      facts,
+      cgroupPath: (id, parent) => cgroups.pathFor(id, parent),
+      initPath: initProgram(settings, searchPath),
+      defaultInit: settings.flag('init'),
+      defaultUlimits: settings.ulimits(),
+      noNewPrivileges: settings.flag('no-new-privileges'),
+      seccomp: new SeccompFilters(facts, seccompProfile(settings.text('seccomp-profile'))),
+    },
+    validate: (hostConfig) =>
+      validateHostConfig(hostConfig, facts, {
+        defaultShmSizeBytes: live.current.number('default-shm-size', defaultShmSizeBytes),
+        defaultIpcMode: live.current.text('default-ipc-mode', 'private'),
+        defaultCgroupnsMode: live.current.text('default-cgroupns-mode'),
+        defaultRuntime: live.current.text('default-runtime', 'crun'),
+        runtimes: Object.keys(findRuntimes(live.current, searchPath)),
+        remapped: live.current.text('userns-remap') !== '',
+      }),
+    background,
+    log: log.child('runtime'),
+  })
+}
+
+/** The daemon's seccomp profile: a name, or the text of the file that the setting names. Throws `invalid`. */
+function seccompProfile(setting: string): string {
+  if (setting === '' || setting === 'builtin' || setting === 'unconfined') return setting
+  try {
+    return readFileSync(setting, 'utf8')
+  } catch (error) {
+    throw new EngineError('invalid', `opening seccomp profile (${setting}) failed: ${errorMessage(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** The program of `--init`: the one configured, ours, or one of the machine's. */
+function initProgram(settings: Settings, searchPath: string | undefined): string | undefined {
+  const configured = settings.text('init-path')
+  if (configured !== '') return configured
+  return [builtProgram('wharf-init'), 'docker-init', 'tini-static', 'tini', 'catatonit']
+    .map((name) => findProgram(name, searchPath))
+    .find((path) => path !== undefined)
+}
+
+/** What containers ask of the configuration; read anew at each use. */
+export function containerSettings(
+  live: LiveSettings,
+  facts: KernelFacts,
+  dataRoot: string,
+): ContainerSettings {
+  const settings = live.current
+  const cgroupns = settings.text('default-cgroupns-mode')
+  return {
+    root: join(dataRoot, 'containers'),
+    logDriver: settings.text('log-driver', 'local'),
+    logOptions: settings.map('log-opts'),
+    defaultRuntime: settings.text('default-runtime', 'crun'),
+    shmSizeBytes: settings.number('default-shm-size', defaultShmSizeBytes),
+    ipcMode: settings.text('default-ipc-mode', 'private'),
+    // Docker's default: private with cgroup v2, the host's with v1.
+    cgroupnsMode:
+      cgroupns === 'host' || cgroupns === 'private'
+        ? cgroupns
+        : facts.cgroup.mode === 'v2'
+          ? 'private'
+          : 'host',
+    platform: hostPlatform(),
+  }
+}
+
+/** What images run here. */
+export function hostPlatform(): Platform {
+  return { os: 'linux', architecture: goArchitectures[arch()] ?? arch() }
+}
+
+const goArchitectures: Record<string, string> = { x64: 'amd64', arm64: 'arm64' }
