@@ -1,6 +1,7 @@
 /** Every command, from one file for each family. Order does not matter; help sorts. */
 import type { CommandEntry, CommandGroup } from './command.ts'
 import { containerEntries } from './registry/containers.ts'
+import { contextEntries } from './registry/contexts.ts'
 import { imageEntries } from './registry/images.ts'
 import { networkEntries } from './registry/networks.ts'
 import { systemEntries } from './registry/system.ts'
@@ -9,6 +10,7 @@ import { volumeEntries } from './registry/volumes.ts'
 /** All commands. */
 export const entries: readonly CommandEntry[] = [
   ...containerEntries,
+  ...contextEntries,
   ...imageEntries,
   ...networkEntries,
   ...systemEntries,
