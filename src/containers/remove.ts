@@ -89,7 +89,8 @@ export async function destroy(
   container.pendingAttaches.clear()
   execs.forget(container)
   core.emit(container, 'destroy')
-  container.waiters.removed({ exitCode: record.state.exitCode, error: record.state.error })
+  // moby container/state.go, SetRemoved: a removal that worked has no error, whatever the container's end was.
+  container.waiters.removed({ exitCode: record.state.exitCode, error: '' })
   await core.faults.reach('rm:after-row')
   await options.release?.()
   await removeFiles(core, id)

@@ -11,6 +11,7 @@ import { systemClock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { Database } from '../store/database.ts'
 import { daemonId, lockDataRoot, writePidFile } from './data-root.ts'
+import { defaultPaths } from './default-paths.ts'
 import { EventJournal } from './events.ts'
 import { parseHost, type Host } from './hosts.ts'
 import { productVersion } from './info.ts'
@@ -23,15 +24,6 @@ import { runtimeFacts } from './runtime-facts.ts'
 import { ApiServer } from './server.ts'
 import { tlsOptions, usesTls } from './tls.ts'
 import type { Settings } from './config-values.ts'
-
-/** Defaults of the paths that settings may change. */
-export const defaultPaths = {
-  dataRoot: '/var/lib/wharf',
-  execRoot: '/run/wharf',
-  socket: '/run/wharf.sock',
-  pidFile: '/run/wharf.pid',
-  tlsDirectory: '/etc/wharf/tls',
-}
 
 /** What the surroundings gave the process. */
 export type DaemonOptions = {

@@ -3,6 +3,7 @@
  * logs, the runtime, networks, and the containers that bring all of them together. Everything is disposed the other
  * way round; containers run on.
  */
+import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { Containers } from '../containers/engine.ts'
@@ -12,14 +13,17 @@ import { openImageRoom, type ImageRoom } from '../images/image-room.ts'
 import { randomIds, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { TaskGroup } from '../lib/task-group.ts'
+import { Networks } from '../networks/networks.ts'
 import { ContainerLogFiles } from '../runtime/logs/container-logs.ts'
+import { containerId } from '../spec/ids.ts'
 import type { Database } from '../store/database.ts'
 import { ContainerMountService } from '../volumes/container-mounts.ts'
 import { LocalVolumeDriver } from '../volumes/local-driver.ts'
 import { VolumeService } from '../volumes/volume-service.ts'
 import type { EventJournal } from './events.ts'
-import { hostNetworking } from './host-networking.ts'
 import type { LiveSettings } from './live-settings.ts'
+import { defaultPaths } from './default-paths.ts'
+import { networkSettings } from './network-settings.ts'
 import { buildRuntime, containerSettings, hostPlatform } from './rooms-runtime.ts'
 
 /** What rooms are built from. */
@@ -40,6 +44,7 @@ export type Rooms = AsyncDisposable & {
   files: ImageRoom
   volumes: VolumeService
   logs: ContainerLogFiles
+  networks: Networks
   containers: Containers
 }
 
@@ -71,11 +76,22 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   const mounts = new ContainerMountService(volumes, events, join(execRoot, 'mounts'))
   const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))
   const runtime = stack.use(buildRuntime({ ...parts, background }))
+  const networks = stack.use(
+    new Networks({
+      settings: networkSettings(live.current, { execRoot, instance: instanceOf(dataRoot) }),
+      database,
+      log: log.child('networks'),
+      events,
+      clock,
+      ids: randomIds,
+    }),
+  )
+  await networks.start()
   const containers = new Containers({
     images: files.images,
     rootfs: files.rootfs,
     runtime,
-    networking: hostNetworking(),
+    networking: networks.containers,
     mounts,
     logs,
     events,
@@ -92,12 +108,21 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   usersOf = (imageId) => containers.usersOfImage(imageId)
   stack.defer(() => containers.shutdown({ liveRestore: live.current.flag('live-restore', true) }))
   await containers.boot()
+  const all = await containers.list({ all: true, limit: 0, size: false, filters: new Map() })
+  await networks.reconcile(all.map(({ Id }) => containerId(Id)))
   const owned = stack.move()
   return {
     files,
     volumes,
     logs,
+    networks,
     containers,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** Names the kernel's objects of a daemon apart from those of others; empty for the one in the usual place. */
+function instanceOf(dataRoot: string): string {
+  if (dataRoot === defaultPaths.dataRoot) return ''
+  return createHash('sha256').update(dataRoot).digest('hex').slice(0, 6)
 }

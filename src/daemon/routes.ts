@@ -16,6 +16,7 @@ import { containerRoutes } from './routes/containers.ts'
 import { eventRoutes } from './routes/events.ts'
 import { execRoutes } from './routes/exec.ts'
 import { imageLoadRoutes } from './routes/images.ts'
+import { networkRoutes } from './routes/networks.ts'
 import { systemRoutes } from './routes/system.ts'
 import { volumeRoutes } from './routes/volumes.ts'
 
@@ -57,6 +58,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...containerFileRoutes(engine),
     ...containerStreamRoutes({ engine, logs: rooms.logs, originAllowed }),
     ...volumeRoutes(rooms.volumes),
+    ...networkRoutes(rooms.networks.service, engine),
     ...imageLoadRoutes(rooms.files.service),
   ]
 }

@@ -3,8 +3,6 @@ import type { ContainerEngine } from '../../containers/contract.ts'
 import { EndpointSettings } from '../../spec/container-config.ts'
 import { goBool, goPointer, goString, goStruct } from '../../spec/go-json.ts'
 import { NetworkCreate, type NetworkInspect } from '../../spec/network-types.ts'
-import { checkFilterKeys } from '../../lib/http-query.ts'
-import { EngineError } from '../../spec/errors.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Route } from '../router.ts'
 
@@ -12,22 +10,18 @@ type Filters = ReadonlyMap<string, readonly string[]>
 
 /** What the network routes need. Implemented by networks/. */
 export interface NetworkOperations {
-  list(filters: Filters): NetworkInspect[] | Promise<NetworkInspect[]>
-  inspect(
-    reference: string,
-    options: { scope: string; verbose: boolean },
-  ): NetworkInspect | Promise<NetworkInspect>
-  create(request: NetworkCreate): Promise<{ id: string; warning: string }>
+  list(filters: Filters): Promise<NetworkInspect[]>
+  inspect(reference: string): Promise<NetworkInspect>
+  create(request: NetworkCreate): Promise<{ Id: string; Warning: string }>
   remove(reference: string): Promise<void>
-  prune(filters: Filters): Promise<string[]>
+  prune(filters: Filters): Promise<{ NetworksDeleted: string[] }>
 }
 
 const connectRequest = goStruct({ Container: goString(), EndpointConfig: goPointer(EndpointSettings) })
 const disconnectRequest = goStruct({ Container: goString(), Force: goBool() })
-const listFilters = ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type']
 
 /** Routes of the API's "Network" area. */
-export function networkRoutes(networks: NetworkOperations, engine: ContainerEngine | undefined): Route[] {
+export function networkRoutes(networks: NetworkOperations, engine: ContainerEngine): Route[] {
   return [
     { method: 'GET', path: '/networks', handle: (x) => list(networks, x) },
     { method: 'POST', path: '/networks/create', handle: (x) => create(networks, x) },
@@ -35,7 +29,7 @@ export function networkRoutes(networks: NetworkOperations, engine: ContainerEngi
       method: 'POST',
       path: '/networks/prune',
       handle: async (x) => {
-        const deleted = await networks.prune(x.filters())
+        const { NetworksDeleted: deleted } = await networks.prune(x.filters())
         x.sendJson(200, { NetworksDeleted: deleted.length === 0 ? null : deleted })
       },
     },
@@ -43,8 +37,7 @@ export function networkRoutes(networks: NetworkOperations, engine: ContainerEngi
       method: 'GET',
       path: '/networks/{id}',
       handle: async (x) => {
-        const options = { scope: x.text('scope'), verbose: x.flag('verbose') }
-        x.sendJson(200, adaptNetwork(await networks.inspect(x.name, options), x.version))
+        x.sendJson(200, adaptNetwork(await networks.inspect(x.name), x.version))
       },
     },
     {
@@ -55,20 +48,13 @@ export function networkRoutes(networks: NetworkOperations, engine: ContainerEngi
         x.sendStatus(204)
       },
     },
-    { method: 'POST', path: '/networks/{id}/connect', handle: (x) => connect(known(engine), x) },
-    { method: 'POST', path: '/networks/{id}/disconnect', handle: (x) => disconnect(known(engine), x) },
+    { method: 'POST', path: '/networks/{id}/connect', handle: (x) => connect(engine, x) },
+    { method: 'POST', path: '/networks/{id}/disconnect', handle: (x) => disconnect(engine, x) },
   ]
 }
 
-function known(engine: ContainerEngine | undefined): ContainerEngine {
-  if (engine === undefined) throw new EngineError('unavailable', 'the engine has not started yet')
-  return engine
-}
-
 async function list(networks: NetworkOperations, x: Exchange): Promise<void> {
-  const filters = x.filters()
-  checkFilterKeys(filters, listFilters)
-  const found = await networks.list(filters)
+  const found = await networks.list(x.filters())
   // Since 1.28 a list does not tell who is connected.
   x.sendJson(
     200,
@@ -89,8 +75,7 @@ function adaptNetwork(network: NetworkInspect, version: number): object {
 async function create(networks: NetworkOperations, x: Exchange): Promise<void> {
   const request = await x.json(NetworkCreate, 'CreateRequest')
   if (x.version < 48) request.EnableIPv4 = null
-  const { id, warning } = await networks.create(request)
-  x.sendJson(201, { Id: id, Warning: warning })
+  x.sendJson(201, await networks.create(request))
 }
 
 async function connect(engine: ContainerEngine, x: Exchange): Promise<void> {
