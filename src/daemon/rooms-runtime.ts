@@ -11,6 +11,7 @@ import type { Log } from '../lib/log.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import { OciContainerRuntime } from '../runtime/container-runtime.ts'
 import { SeccompFilters } from '../runtime/seccomp.ts'
+import { findInitProgram } from '../runtime/init-program.ts'
 import { validateHostConfig } from '../runtime/host-config-validate.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { Platform } from '../spec/image-types.ts'
@@ -86,11 +87,12 @@ function seccompProfile(setting: string): string {
 
 /** The program of `--init`: the one configured, ours, or one of the machine's. */
 function initProgram(settings: Settings, searchPath: string | undefined): string | undefined {
-  const configured = settings.text('init-path')
-  if (configured !== '') return configured
-  return [builtProgram('wharf-init'), 'docker-init', 'tini-static', 'tini', 'catatonit']
-    .map((name) => findProgram(name, searchPath))
-    .find((path) => path !== undefined)
+  const ofMachine = ['docker-init', 'tini-static', 'tini', 'catatonit']
+  return findInitProgram([
+    settings.text('init-path'),
+    builtProgram('wharf-init'),
+    ...ofMachine.map((name) => findProgram(name, searchPath) ?? ''),
+  ])
 }
 
 /** What containers ask of the configuration; read anew at each use. */

@@ -55,44 +55,21 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   const background = stack.use(new TaskGroup(log))
   // Images ask who uses them; containers are built on images.
   let usersOf: Containers['usersOfImage'] = () => []
-  const files = stack.use(
-    await openImageRoom({
-      root: dataRoot,
-      database,
-      log,
-      users: { usersOf: (imageId) => usersOf(imageId) },
-      events,
-      host: hostPlatform(),
-      clock,
-    }),
-  )
-  const volumes = new VolumeService({
-    database,
-    drivers: [new LocalVolumeDriver(join(dataRoot, 'volumes'))],
-    events,
-    clock,
-    log: log.child('volumes'),
-  })
-  const mounts = new ContainerMountService(volumes, events, join(execRoot, 'mounts'))
+  const users = { usersOf: (imageId: string) => usersOf(imageId) }
+  const host = hostPlatform()
+  const files = stack.use(await openImageRoom({ root: dataRoot, database, log, users, events, host, clock }))
+  const drivers = [new LocalVolumeDriver(join(dataRoot, 'volumes'))]
+  const volumes = new VolumeService({ database, drivers, events, clock, log: log.child('volumes') })
   const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))
   const runtime = stack.use(buildRuntime({ ...parts, background }))
-  const networks = stack.use(
-    new Networks({
-      settings: networkSettings(live.current, { execRoot, instance: instanceOf(dataRoot) }),
-      database,
-      log: log.child('networks'),
-      events,
-      clock,
-      ids: randomIds,
-    }),
-  )
+  const networks = stack.use(buildNetworks(parts))
   await networks.start()
   const containers = new Containers({
     images: files.images,
     rootfs: files.rootfs,
     runtime,
     networking: networks.containers,
-    mounts,
+    mounts: new ContainerMountService(volumes, events, join(execRoot, 'mounts')),
     logs,
     events,
     database,
@@ -108,8 +85,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   usersOf = (imageId) => containers.usersOfImage(imageId)
   stack.defer(() => containers.shutdown({ liveRestore: live.current.flag('live-restore', true) }))
   await containers.boot()
-  const all = await containers.list({ all: true, limit: 0, size: false, filters: new Map() })
-  await networks.reconcile(all.map(({ Id }) => containerId(Id)))
+  await sweep(containers, networks, volumes)
   const owned = stack.move()
   return {
     files,
@@ -119,6 +95,24 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     containers,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** Takes away what no container names: a daemon that was killed may have left it. */
+async function sweep(containers: Containers, networks: Networks, volumes: VolumeService): Promise<void> {
+  const all = await containers.list({ all: true, limit: 0, size: false, filters: new Map() })
+  await networks.reconcile(all.map(({ Id }) => containerId(Id)))
+  await volumes.sweep(new Set(all.map(({ Id }) => Id)))
+}
+
+function buildNetworks({ live, log, database, events, clock, dataRoot, execRoot }: RoomsParts): Networks {
+  return new Networks({
+    settings: networkSettings(live.current, { execRoot, instance: instanceOf(dataRoot) }),
+    database,
+    log: log.child('networks'),
+    events,
+    clock,
+    ids: randomIds,
+  })
 }
 
 /** Names the kernel's objects of a daemon apart from those of others; empty for the one in the usual place. */
