@@ -136,7 +136,8 @@ test('a start that fails removes an auto-remove container and tells who waits', 
   await assert.rejects(engine.start(id, noStart))
   const { exitCode, error } = await result
   assert.equal(exitCode, 127)
-  assert.match(error, /executable file not found/)
+  // A removal that worked tells no error: clients would report it a second time.
+  assert.equal(error, '')
   assert.throws(() => engine.paths(id), { kind: 'notFound' })
 })
 
