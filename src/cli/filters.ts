@@ -8,7 +8,7 @@ export type Filters = readonly (readonly [string, string])[]
 /** A `-f, --filter` flag. Keys are lower-cased and trimmed as Docker does. */
 export function filterFlag(
   help = 'Show only what meets these conditions',
-  short: string | undefined = 'f',
+  short: string | null = 'f',
 ): Flag<Filters> {
   return flag.custom<Filters>(
     {
@@ -22,6 +22,6 @@ export function filterFlag(
       },
     },
     help,
-    short === undefined ? {} : { short },
+    short === null ? {} : { short },
   )
 }

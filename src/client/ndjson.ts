@@ -1,8 +1,8 @@
-/** Streams of JSON values: events, stats, progress. Values are separated by newlines or stand back to back. */
+/** Streams of JSON values, one a line: events, stats, progress. */
 import { readJson } from './engine-client.ts'
 
-/** Yields the JSON values of a byte stream whose values end in a newline. Empty lines are skipped. */
-export async function* jsonLines<T>(chunks: AsyncIterable<Buffer>): AsyncGenerator<T, void> {
+/** Yields the lines of a byte stream. Empty ones are skipped. */
+export async function* textLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<string, void> {
   let parts: Buffer[] = []
   for await (const chunk of chunks) {
     let from = 0
@@ -12,10 +12,15 @@ export async function* jsonLines<T>(chunks: AsyncIterable<Buffer>): AsyncGenerat
         .trim()
       parts = []
       from = end + 1
-      if (line !== '') yield readJson<T>(line)
+      if (line !== '') yield line
     }
     if (from < chunk.length) parts.push(chunk.subarray(from))
   }
   const rest = Buffer.concat(parts).toString('utf8').trim()
-  if (rest !== '') yield readJson<T>(rest)
+  if (rest !== '') yield rest
+}
+
+/** Yields the JSON values of a byte stream whose values end in a newline. */
+export async function* jsonLines<T>(chunks: AsyncIterable<Buffer>): AsyncGenerator<T, void> {
+  for await (const line of textLines(chunks)) yield readJson<T>(line)
 }

@@ -14,7 +14,7 @@ const question = 'Are you sure you want to continue?'
 export const command = defineCommand({
   flags: {
     all: flag.bool('Remove all images without containers, not dangling ones only', { short: 'a' }),
-    filter: filterFlag('Remove only what meets these conditions', undefined),
+    filter: filterFlag('Remove only what meets these conditions', null),
     force: flag.bool('Ask nothing', { short: 'f' }),
   },
   count: { min: 0, max: 0 },

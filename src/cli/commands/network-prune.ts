@@ -12,7 +12,7 @@ Are you sure you want to continue?`
 /** See the file's description. */
 export const command = defineCommand({
   flags: {
-    filter: filterFlag('Remove only what meets these conditions', undefined),
+    filter: filterFlag('Remove only what meets these conditions', null),
     force: flag.bool('Ask nothing', { short: 'f' }),
   },
   count: { min: 0, max: 0 },

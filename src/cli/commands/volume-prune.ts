@@ -16,7 +16,7 @@ const allWarning = `WARNING! This will remove all local volumes not used by at l
 export const command = defineCommand({
   flags: {
     all: flag.bool('Remove named volumes too', { short: 'a' }),
-    filter: filterFlag('Remove only what meets these conditions', undefined),
+    filter: filterFlag('Remove only what meets these conditions', null),
     force: flag.bool('Ask nothing', { short: 'f' }),
   },
   count: { min: 0, max: 0 },

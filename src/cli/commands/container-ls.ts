@@ -1,0 +1,45 @@
+/** `ps`: containers as a table. */
+import { encodeFilters } from '../../client/engine-client.ts'
+import { flag } from '../../lib/flags.ts'
+import type { ContainerSummary } from '../../spec/container-types.ts'
+import { defineCommand } from '../command.ts'
+import { containerList } from '../container/list-format.ts'
+import { filterFlag } from '../filters.ts'
+import { formatList } from '../format.ts'
+import { listFormatHelp } from '../inspect.ts'
+
+/** See the file's description. */
+export const command = defineCommand({
+  flags: {
+    all: flag.bool('Show stopped containers too', { short: 'a' }),
+    filter: filterFlag(),
+    format: flag.string(listFormatHelp),
+    last: flag.int('Show so many of the newest containers, whatever their state', {
+      short: 'n',
+      initial: -1,
+    }),
+    latest: flag.bool('Show the newest container, whatever its state', { short: 'l' }),
+    'no-trunc': flag.bool('Show everything in full'),
+    quiet: flag.bool('Show only ids', { short: 'q' }),
+    size: flag.bool('Show sizes', { short: 's' }),
+  },
+  count: { min: 0, max: 0 },
+  run: async (cli, { flags }) => {
+    let { format } = flags
+    if (format === '') format = flags.quiet ? '' : (cli.config.psFormat ?? '')
+    const limit = flags.latest && flags.last === -1 ? 1 : flags.last
+    const size = flags.size || (!flags.quiet && /\.Size\b/.test(format))
+    const containers = await cli.client.json<ContainerSummary[]>('GET', '/containers/json', {
+      query: {
+        all: flags.all,
+        limit: limit > 0 ? limit : undefined,
+        size,
+        filters: encodeFilters(flags.filter),
+      },
+    })
+    const list = containerList({ truncate: !flags['no-trunc'], size: flags.size })
+    if (flags.quiet && (format === '' || format === 'table')) format = '{{.ID}}'
+    else if (flags.quiet && format === 'raw') format = 'container_id: {{.ID}}'
+    cli.stdout.write(formatList(list, format, containers))
+  },
+})

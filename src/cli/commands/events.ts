@@ -1,0 +1,79 @@
+/** `events`: what happens in the engine, as it happens. */
+import { encodeFilters, readJson } from '../../client/engine-client.ts'
+import { textLines } from '../../client/ndjson.ts'
+import { flag } from '../../lib/flags.ts'
+import { parseTemplate } from '../../lib/go-template.ts'
+import type { EventMessage } from '../../spec/container-types.ts'
+import { GoStruct } from '../../lib/go-value.ts'
+import { apiTime } from '../api-time.ts'
+import { defineCommand } from '../command.ts'
+import { CliError, failureOf } from '../errors.ts'
+import { filterFlag } from '../filters.ts'
+
+/** Local time with nanoseconds and zone: `2026-01-02T03:04:05.000000006Z`. */
+export function eventTime(event: EventMessage, text: string): string {
+  const seconds = event.time ?? 0
+  // From the text: as a number it has lost its last digits.
+  const fraction = BigInt(/"timeNano":\s*(\d+)/.exec(text)?.[1] ?? '0') % 1_000_000_000n
+  const date = new Date(seconds * 1000)
+  const offset = -date.getTimezoneOffset()
+  const two = (value: number) => String(Math.trunc(value)).padStart(2, '0')
+  const zone =
+    offset === 0
+      ? 'Z'
+      : `${offset < 0 ? '-' : '+'}${two(Math.abs(offset) / 60)}:${two(Math.abs(offset) % 60)}`
+  const local = new Date(date.getTime() + offset * 60_000).toISOString().slice(0, 19)
+  return `${local}.${String(fraction).padStart(9, '0')}${zone}`
+}
+
+function plainLine(event: EventMessage, text: string): string {
+  const attributes = Object.entries(event.Actor?.Attributes ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
+  const shown = attributes.map(([key, value]) => `${key}=${value}`).join(', ')
+  return `${eventTime(event, text)} ${event.Type} ${event.Action} ${event.Actor?.ID ?? ''}${shown === '' ? '' : ` (${shown})`}`
+}
+
+function formatter(format: string): (event: EventMessage, text: string) => string {
+  if (format === '') return plainLine
+  if (format === 'json') return (_, text) => text
+  let template
+  try {
+    template = parseTemplate(format)
+  } catch (error) {
+    throw new CliError(`Error parsing format: ${failureOf(error).message}`, { code: 64, cause: error })
+  }
+  return (event) => {
+    const fields = {
+      Status: event.status ?? '',
+      ID: event.id ?? '',
+      From: event.from ?? '',
+      Time: event.time,
+      TimeNano: event.timeNano,
+      ...event,
+    }
+    const struct = new GoStruct('events.Message', fields)
+    Object.defineProperty(struct, 'toJSON', { value: () => event })
+    return template.execute(struct)
+  }
+}
+
+/** See the file's description. */
+export const command = defineCommand({
+  flags: {
+    filter: filterFlag('Show only events that meet these conditions'),
+    format: flag.string("Shape each event: 'json' or a Go template"),
+    since: flag.string('Begin with events of this time'),
+    until: flag.string('End with events of this time'),
+  },
+  count: { min: 0, max: 0 },
+  run: async (cli, { flags }) => {
+    const show = formatter(flags.format)
+    const response = await cli.client.request('GET', '/events', {
+      query: {
+        since: apiTime(flags.since, 'since'),
+        until: apiTime(flags.until, 'until'),
+        filters: encodeFilters(flags.filter),
+      },
+    })
+    for await (const line of textLines(response)) cli.print(show(readJson<EventMessage>(line), line))
+  },
+})

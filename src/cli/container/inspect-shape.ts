@@ -1,0 +1,52 @@
+/** How the JSON of an inspected container maps to the struct that templates see. */
+import type { InspectShape } from '../inspect.ts'
+
+/** See the file's description. */
+export const containerShape: InspectShape = {
+  maps: [
+    'Config.ExposedPorts',
+    'Config.Volumes',
+    'Config.Labels',
+    'HostConfig.PortBindings',
+    'HostConfig.LogConfig.Config',
+    'HostConfig.StorageOpt',
+    'HostConfig.Tmpfs',
+    'HostConfig.Sysctls',
+    'HostConfig.Annotations',
+    'GraphDriver.Data',
+    'NetworkSettings.Ports',
+    'NetworkSettings.Networks',
+    'NetworkSettings.Networks.*.DriverOpts',
+  ],
+  pointers: [
+    'State.Health',
+    'Config.Healthcheck',
+    'Config.StopTimeout',
+    'HostConfig.MemorySwappiness',
+    'HostConfig.OomKillDisable',
+    'HostConfig.PidsLimit',
+    'HostConfig.Init',
+    'NetworkSettings.Networks.*.IPAMConfig',
+    'SizeRw',
+    'SizeRootFs',
+  ],
+  omitted: {
+    'State.Health': null,
+    'Config.Healthcheck': null,
+    'Config.StopTimeout': null,
+    'Config.StopSignal': '',
+    'Config.Shell': [],
+    'Config.ExposedPorts': {},
+    'Config.MacAddress': '',
+    'Config.NetworkDisabled': false,
+    'Config.ArgsEscaped': false,
+    'HostConfig.Init': null,
+    'HostConfig.Mounts': [],
+    'HostConfig.Sysctls': {},
+    'HostConfig.Tmpfs': {},
+    'HostConfig.StorageOpt': {},
+    'HostConfig.Annotations': {},
+    SizeRw: null,
+    SizeRootFs: null,
+  },
+}
