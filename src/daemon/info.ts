@@ -91,7 +91,7 @@ export function systemInfo(sources: InfoSources): SystemInfo {
     NFd: readdirSync('/proc/self/fd').length,
     NGoroutines: readdirSync('/proc/self/task').length,
     SystemTime: formatTimeNs(sources.clock.nowNs()),
-    LoggingDriver: settings.text('log-driver', 'local'),
+    LoggingDriver: settings.text('log-driver', 'json-file'),
     CgroupDriver: 'cgroupfs',
     CgroupVersion: sources.facts.cgroup.mode === 'v2' ? '2' : '1',
     NEventsListener: sources.eventListeners(),

@@ -105,7 +105,8 @@ export function containerSettings(
   const cgroupns = settings.text('default-cgroupns-mode')
   return {
     root: join(dataRoot, 'containers'),
-    logDriver: settings.text('log-driver', 'local'),
+    // python3-docker takes a container's output only where it knows the driver: json-file, bounded here.
+    logDriver: settings.text('log-driver', 'json-file'),
     logOptions: settings.map('log-opts'),
     defaultRuntime: settings.text('default-runtime', 'crun'),
     shmSizeBytes: settings.number('default-shm-size', defaultShmSizeBytes),

@@ -51,10 +51,13 @@ async function start(engine: ContainerEngine, x: Exchange, connection: HijackedC
     x.sendStatus(200)
     return
   }
-  const started = await startAttached(engine, x, options)
+  // Throws notFound for an unknown exec.
+  engine.execInspect(x.name)
+  // The head goes first, as with Docker: clients that read it through a buffer (Python's) lose output that comes
+  // together with it. What then goes wrong comes as output, and clients ask for the exit code.
   const socket = connection.takeAsStream(streamType(request.Tty, x.version))
-  if (started instanceof EngineError) {
-    // Docker has given the connection away by now, so the reason comes as output; clients then ask for the exit code.
+  const started = await startAttached(engine, x, options)
+  if (started instanceof Error) {
     const text = Buffer.from(`${errorMessage(started)}\r\n`)
     socket.end(request.Tty ? text : encodeFrame(frameStreams.stdout, text))
     return
@@ -62,21 +65,18 @@ async function start(engine: ContainerEngine, x: Exchange, connection: HijackedC
   await splice(socket, started.stream)
 }
 
-/** Starts, or gives back the failure of a command that could not be run. Other failures are thrown. */
+/** Starts, or gives back why not. */
 async function startAttached(
   engine: ContainerEngine,
   x: Exchange,
   options: { detach: boolean; tty: boolean; consoleSize: [number, number] | null },
-): Promise<AttachedStream | EngineError> {
-  // Throws notFound for an unknown exec.
-  engine.execInspect(x.name)
+): Promise<AttachedStream | Error> {
   try {
     // A client that leaves does not stop what it started.
     const attached = await engine.execStart(x.name, options, new AbortController().signal)
-    if (attached === undefined) throw new EngineError('internal', 'exec started without streams')
-    return attached
+    return attached ?? new EngineError('internal', 'exec started without streams')
   } catch (error) {
-    if (!(error instanceof EngineError) || error.kind === 'notFound' || error.kind === 'conflict') throw error
-    return error
+    if (error instanceof Error) return error
+    throw error
   }
 }
