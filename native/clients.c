@@ -299,7 +299,8 @@ void clients_finish(void) {
   for (unsigned i = 0; i < used; i++) {
     clients[i].ended = true;
     clients[i].progress_ms = now_ms();
-    if (clients[i].state == WATCHING || clients[i].state == REQUEST) drop(&clients[i]);
+    /* The daemon's connection stays, so that its end is the keeper's. */
+    if ((clients[i].state == WATCHING && !clients[i].control) || clients[i].state == REQUEST) drop(&clients[i]);
   }
 }
 
@@ -321,6 +322,7 @@ static void end_output(struct client *client) {
 
 bool clients_busy(void) {
   int64_t now = now_ms();
+  bool busy = false;
   for (unsigned i = 0; i < used; i++) {
     struct client *client = &clients[i];
     if (client->state != ATTACHED) continue;
@@ -328,8 +330,9 @@ bool clients_busy(void) {
     if (!client->closing && client->put == client->taken && (finished || (client->ended && output))) end_output(client);
     int64_t most = patience(client);
     if (client->state == ATTACHED && most >= 0 && now - client->progress_ms > most) drop(client);
+    busy = busy || client->state == ATTACHED;
   }
-  return used > 0;
+  return busy;
 }
 
 int clients_timeout(void) {

@@ -5,7 +5,6 @@ import {
   exitCodeOf,
   isAlive,
   parseProcessStat,
-  processEnd,
   processStartTime,
   reap,
   signalProcess,
@@ -50,12 +49,12 @@ test('a process is signalled by identity, and its end is seen', async () => {
   assert.ok(isAlive(identity))
   assert.equal(signalProcess({ pid, startTime: identity.startTime + 1n }, 9), false)
   assert.ok(isAlive(identity))
-  const end = processEnd(pid)
   const hold = setInterval(() => {}, 1000)
+  const end = exitCodeOf(identity)
   assert.equal(signalProcess(identity, 9), true)
-  await end
+  assert.equal(await end, 137)
   clearInterval(hold)
   assert.equal(isAlive(identity), false)
   assert.equal(signalProcess(identity, 9), false)
-  assert.equal(await exitCodeOf(pid), 137)
+  assert.equal(await exitCodeOf(identity), undefined)
 })

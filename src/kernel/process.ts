@@ -1,9 +1,9 @@
 /**
  * Processes that this one does not own through Node: started with posix_spawn (no fork of a large address space),
- * signalled and waited for through pidfds, told apart from later users of their number by their start time.
+ * signalled through pidfds, told apart from later users of their number by their start time.
  */
 import { readFileSync } from 'node:fs'
-import koffi from 'koffi'
+import { setTimeout as delay } from 'node:timers/promises'
 import { errorCode } from '../spec/errors.ts'
 import { KernelError, lastErrno, libcCall, libcFunction } from './ffi.ts'
 
@@ -23,6 +23,7 @@ const prctlCall = libcCall(
 )
 
 const noHang = 1
+const longestPauseMs = 100
 const setChildSubreaper = 36
 // The numbers of newer system calls are the same on every architecture.
 const pidfdOpenNumber = 434
@@ -67,21 +68,17 @@ export function becomeSubreaper(): void {
 }
 
 /**
- * Waits for the end of a process and reaps it: its exit code, 128+n after signal n. Undefined for one that was not
- * ours to reap.
+ * Waits for the end of a process and reaps it: its exit code, 128+n after signal n. Undefined for one that is not
+ * ours to reap. Keeps no event loop alive. (Polling with growing pauses: a poll handle of koffi on a pidfd that
+ * becomes ready while Node shuts down ends the process with a fatal error, and Node has nothing of its own.)
  */
-export async function exitCodeOf(pid: number): Promise<number | undefined> {
-  await processEnd(pid)
-  const status = new Int32Array(1)
-  try {
-    if (waitpidCall(String(pid), pid, status, noHang) !== pid) return undefined
-  } catch (error) {
-    if (errorCode(error) === 'ECHILD') return undefined
-    throw error
+export async function exitCodeOf(identity: ProcessIdentity): Promise<number | undefined> {
+  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+    const outcome = tryReap(identity.pid)
+    if (typeof outcome === 'number') return outcome
+    if (outcome === 'not ours' && !isAlive(identity)) return undefined
+    await delay(pauseMs, undefined, { ref: false })
   }
-  const [value = 0] = status
-  const signal = value & 0x7f
-  return signal === 0 ? (value >> 8) & 0xff : 128 + signal
 }
 
 /**
@@ -89,18 +86,26 @@ export async function exitCodeOf(pid: number): Promise<number | undefined> {
  * event loop open. A pid that is no child of ours is left alone.
  */
 export function reap(pid: number): void {
-  if (tryReap(pid)) return
-  void processEnd(pid)?.then(() => tryReap(pid))
+  if (tryReap(pid) !== 'running') return
+  const wait = async (): Promise<void> => {
+    for (let pauseMs = 1; tryReap(pid) === 'running'; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+      await delay(pauseMs, undefined, { ref: false })
+    }
+  }
+  void wait()
 }
 
-/** Whether there is nothing left to reap. */
-function tryReap(pid: number): boolean {
+function tryReap(pid: number): number | 'running' | 'not ours' {
+  const status = new Int32Array(1)
   try {
-    return waitpidCall(String(pid), pid, new Int32Array(1), noHang) !== 0
+    if (waitpidCall(String(pid), pid, status, noHang) === 0) return 'running'
   } catch (error) {
-    if (errorCode(error) === 'ECHILD') return true
+    if (errorCode(error) === 'ECHILD') return 'not ours'
     throw error
   }
+  const [value = 0] = status
+  const signal = value & 0x7f
+  return signal === 0 ? (value >> 8) & 0xff : 128 + signal
 }
 
 /** A process that keeps its identity when its number is used again. */
@@ -161,20 +166,6 @@ export function signalProcess(identity: ProcessIdentity, signal: number): boolea
 }
 
 const closeCall = libcCall('close', 'int close(int fd)')
-
-/** Resolves when the process, whoever's child it is, has ended; undefined when it has already. Keeps nothing alive. */
-export function processEnd(pid: number): Promise<void> | undefined {
-  const fd = pidfdOpen(pid)
-  if (fd === undefined) return undefined
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const handle = koffi.node.poll(fd, { readable: true }, () => {
-    handle.close()
-    closeCall('', fd)
-    resolve()
-  })
-  handle.unref()
-  return promise
-}
 
 function pidfdOpen(pid: number): number | undefined {
   const fd = syscall4(pidfdOpenNumber, pid, 0, 0, 0)

@@ -16,7 +16,7 @@ import type { Log } from '../lib/log.ts'
 import { Semaphore } from '../lib/mutex.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
-import { becomeSubreaper, exitCodeOf, isAlive, spawnProcess } from '../kernel/process.ts'
+import { becomeSubreaper, exitCodeOf, isAlive, processStartTime, spawnProcess } from '../kernel/process.ts'
 import { startExec } from './exec-start.ts'
 import { buildOciSpec, serializeOci, type OciSettings } from './oci-spec.ts'
 import { PendingContainerTask, RunningContainerTask } from './shim-container-task.ts'
@@ -93,13 +93,13 @@ export class OciContainerRuntime implements AsyncDisposable {
     await using undo = new AsyncDisposableStack()
     const directory = await this.#makeDirectory(start.id)
     undo.defer(() => this.remove(start.id))
-    const building = buildOciSpec(start, { ...this.#options.oci, runtimeTakesBpf: program.isCrun })
-    // Awaited below; a failure meanwhile must not count as unhandled.
-    building.catch(() => {})
     await writeAttributes(directory, start)
+    // The keeper starts while the configuration is made; a failure of the latter is found below.
+    const bundling = this.#bundle(start, directory, program)
+    undo.defer(() => bundling.then(ignore, ignore))
+    bundling.catch(ignore)
     const watch = undo.use(await this.#launcher.launch(this.#settings(start, directory, program)))
-    const spec = await building
-    await writeBundle(directory, serializeOci(spec), program.name)
+    const spec = await bundling
     signal.throwIfAborted()
     undo.move()
     return new PendingContainerTask({
@@ -174,6 +174,12 @@ export class OciContainerRuntime implements AsyncDisposable {
     this.#runtimes[Symbol.dispose]()
     this.#launcher[Symbol.dispose]()
     return Promise.resolve()
+  }
+
+  async #bundle(start: ContainerTaskStart, directory: string, program: OciRuntimeProgram): Promise<OciSpec> {
+    const spec = await buildOciSpec(start, { ...this.#options.oci, runtimeTakesBpf: program.isCrun })
+    await writeBundle(directory, serializeOci(spec), program.name)
+    return spec
   }
 
   /** A directory of the container's last run, which nobody removed, goes first. */
@@ -300,11 +306,13 @@ export class OciContainerRuntime implements AsyncDisposable {
       env: [],
       descriptors: [nothing, nothing, nothing],
     })
-    const code = await exitCodeOf(pid)
+    const code = await exitCodeOf({ pid, startTime: processStartTime(pid) ?? 0n })
     if (code !== 0)
       this.#options.log.warn('runtime could not delete its state', { id, runtime: program.name, code })
   }
 }
+
+function ignore(): void {}
 
 async function writeAttributes(directory: string, { log }: ContainerTaskStart): Promise<void> {
   if (log?.attributes === undefined) return

@@ -41,12 +41,15 @@ export async function startExec(
   await using undo = new AsyncDisposableStack()
   await mkdir(directory, { recursive: true, mode: 0o700 })
   undo.defer(() => rm(directory, { recursive: true, force: true }))
-  const watch = undo.use(await place.launcher.launch(execSettings(start, place)))
   const process = buildExecProcess(start, place.spec, {
     rootfs: place.spec.root.path,
     availableCapabilities: place.availableCapabilities,
   })
-  await writeFile(join(directory, 'process.json'), serializeOci(process), { mode: 0o600 })
+  const writing = writeFile(join(directory, 'process.json'), serializeOci(process), { mode: 0o600 })
+  const written = writing.then(ignore, ignore)
+  undo.defer(() => written)
+  const watch = undo.use(await place.launcher.launch(execSettings(start, place)))
+  await writing
   signal.throwIfAborted()
   watch.go()
   try {
@@ -61,6 +64,8 @@ export async function startExec(
     throw execFailure({ message, command: start.args[0] ?? '' })
   }
 }
+
+function ignore(): void {}
 
 function execSettings(start: ExecTaskStart, { directory, program, state, limits }: ExecPlace): ShimSettings {
   const descriptor = program.descriptor()

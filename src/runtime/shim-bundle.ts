@@ -41,8 +41,13 @@ export class TaskDirectories {
   /** Makes a container's directory. Throws EEXIST. */
   async make(id: ContainerId): Promise<string> {
     const directory = this.of(id)
-    await mkdir(this.#tasks, { recursive: true, mode: 0o711 })
-    await mkdir(directory, { mode: 0o700 })
+    try {
+      await mkdir(directory, { mode: 0o700 })
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+      await mkdir(this.#tasks, { recursive: true, mode: 0o711 })
+      await mkdir(directory, { mode: 0o700 })
+    }
     return directory
   }
 

@@ -102,6 +102,6 @@ async function readEvent(path: string): Promise<ShimEvent | undefined> {
 
 /** The keeper died; its process may have become ours to reap. */
 async function orphanEnd(started: ShimStarted): Promise<ShimEnd> {
-  const code = isPresent(started) ? await exitCodeOf(started.pid) : undefined
+  const code = isPresent(started) ? await exitCodeOf(started) : undefined
   return { exitCode: code ?? unknownExitCode, finishedNs: systemClock.nowNs(), droppedLines: 0n }
 }

@@ -7,7 +7,7 @@ import { after, test } from 'node:test'
 import type { EngineError } from '../../../src/spec/errors.ts'
 import { readAll, runToEnd, RuntimeFixture, splitFrames, until, type StartChange } from './fixture.ts'
 
-const fixture = new RuntimeFixture({ shimLimits: ['--stall', '300', '--spill', '1048576'] })
+const fixture = new RuntimeFixture({ shimLimits: ['--stall', '2000', '--spill', '1048576'] })
 after(() => fixture[Symbol.asyncDispose]())
 const never = () => AbortSignal.timeout(60_000)
 const all = { stdin: true, stdout: true, stderr: true }

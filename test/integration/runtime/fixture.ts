@@ -80,7 +80,7 @@ export class RuntimeFixture implements AsyncDisposable {
       id,
       name: id.slice(0, 12),
       config: { ...ContainerConfig.parse({}), ...change.config },
-      hostConfig: { ...HostConfig.parse({ SecurityOpt: ['seccomp=unconfined'] }), ...change.hostConfig },
+      hostConfig: { ...HostConfig.parse({}), ...change.hostConfig },
       args,
       hostname: 'box',
       directory,

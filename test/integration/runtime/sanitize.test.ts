@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { randomBytes, randomInt } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { connectUnix } from '../../../src/kernel/unix-sockets.ts'
-import { readAll, repository, runToEnd, RuntimeFixture, splitFrames } from './fixture.ts'
+import { readAll, repository, runToEnd, RuntimeFixture, splitFrames, until } from './fixture.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'wharf-sanitize-'))
 const fixture = new RuntimeFixture({
@@ -70,6 +70,10 @@ test('a keeper under stress neither misuses memory nor loses bytes', async () =>
     if (round % 2 === 0) socket.once('data', () => socket.destroy())
     if (round % 5 === 0) socket.destroy()
   }
+  await until(
+    () => statSync(join(busy.directory, 'log.1'), { throwIfNoEntry: false }) !== undefined,
+    'much output',
+  )
   const idle = connect({ path: join(place, 'socket') })
   idle.on('error', () => {})
   await task.kill(9)
