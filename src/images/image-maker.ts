@@ -37,6 +37,8 @@ export type LayerFile = {
   mediaType: string
   /** What the blob must hash to, where that is known. */
   digest?: Digest
+  /** Set where the file is a blob of the store already. */
+  known?: Blob
   /** The layer has been read and found right. */
   onDone?: () => void
   /** The file has been moved. */
@@ -128,6 +130,7 @@ function sourcesOf(draft: ImageDraft, diffIds: readonly DiffId[]): LayerSource[]
         diffId,
         path: layer.path,
         ...(layer.digest === undefined ? {} : { blobDigest: layer.digest }),
+        ...(layer.known === undefined ? {} : { known: layer.known }),
         ...(layer.onDone === undefined ? {} : { onDone: layer.onDone }),
       },
     ]

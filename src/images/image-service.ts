@@ -2,16 +2,46 @@
  * Images as the API's routes see them: one method an operation of the Engine API. Each decodes nothing, encodes
  * nothing and throws EngineErrors with Docker's texts. A `name` is a reference, an id or an id prefix.
  */
+import type { Readable } from 'node:stream'
 import type { ContentStore } from '../content/content-store.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
 import type { OverlayRootfsStore } from '../layers/rootfs-store.ts'
 import type { Clock } from '../lib/clock.ts'
+import { EngineError } from '../spec/errors.ts'
 import type { ContainerId, Digest } from '../spec/ids.ts'
-import type { Platform } from '../spec/image-types.ts'
-import { ArchiveLoader, type LoadRequest } from './archive-loader.ts'
+import type {
+  ImageDeleted,
+  ImageHistoryItem,
+  ImageInspect,
+  ImageSummary,
+  Platform,
+  ProgressMessage,
+} from '../spec/image-types.ts'
+import { ArchiveLoader } from './archive-loader.ts'
+import { findSaved, saveImages } from './archive-saver.ts'
+import { ImageCreator, type CommitRequest } from './image-creator.ts'
+import type { Filters } from './image-filters.ts'
+import { imageHistory, inspectImage } from './image-inspect.ts'
+import {
+  imagesUsage,
+  listImages,
+  type ImagesUsage,
+  type ListOptions,
+  type ListSources,
+} from './image-list.ts'
 import type { ImageMaker } from './image-maker.ts'
+import type { ImageRecord } from './image-record.ts'
+import { ImageRemover } from './image-remover.ts'
 import type { ImageStore } from './image-store.ts'
-import { canonicalText } from './reference.ts'
+import { parsePlatform } from './platform.ts'
+import {
+  canonicalText,
+  familiarRepository,
+  familiarText,
+  parseReference,
+  withDefaultTag,
+  type Reference,
+} from './reference.ts'
 
 /** Tells who uses images. Implemented by containers/. */
 export interface ImageUsers {
@@ -39,27 +69,163 @@ export type ImageServiceOptions = {
   clock: Clock
 }
 
+/** Takes progress as it comes; resolves when the client has room for more. */
+export type ProgressSink = (message: ProgressMessage) => Promise<void> | void
+
+/** What is asked of an import. An empty repository gives no name, an empty platform means this machine's. */
+export type ImportRequest = {
+  repository: string
+  tag: string
+  message: string
+  changes: string[]
+  platform: string
+}
+
 /** See the file's head. */
 export class ImageService {
   readonly #options: ImageServiceOptions
   readonly #loader: ArchiveLoader
+  readonly #remover: ImageRemover
+  readonly #creator: ImageCreator
+  readonly #listing: ListSources
 
   constructor(options: ImageServiceOptions) {
     this.#options = options
+    const usersOf = (id: Digest) => options.users.usersOf(id)
+    this.#listing = { ...options, usersOf }
+    this.#creator = new ImageCreator(options)
     this.#loader = new ArchiveLoader({
       ...options,
       ownerOf: (reference) => options.images.allReferences().get(canonicalText(reference)),
       onLoaded: (id) => this.#emit('load', id, id),
     })
+    this.#remover = new ImageRemover({
+      ...options,
+      usersOf,
+      onUntag: (image) => this.#emit('untag', image.id, image.id),
+      onDelete: (image) => this.#emitFor('delete', image, image.id),
+    })
   }
 
-  /** `docker load`: reads an archive to its end; what it reports goes to the client one JSON message a line. */
-  async load(body: AsyncIterable<Uint8Array>, request: LoadRequest, signal: AbortSignal): Promise<void> {
-    await this.#loader.load(body, request, signal)
+  /** How many images there are. */
+  count(): number {
+    return this.#options.images.all().length
+  }
+
+  async list(options: ListOptions): Promise<ImageSummary[]> {
+    return listImages(this.#listing, options)
+  }
+
+  /** What the images take on disk. */
+  async usage(): Promise<ImagesUsage> {
+    return imagesUsage(this.#listing)
+  }
+
+  async inspect(
+    name: string,
+    options: { platform?: Platform; manifests?: boolean } = {},
+  ): Promise<ImageInspect> {
+    return inspectImage(this.#options, name, options.platform)
+  }
+
+  async history(name: string, platform?: Platform): Promise<ImageHistoryItem[]> {
+    return imageHistory(this.#options, name, platform)
+  }
+
+  /** Gives an image one more name, which is taken from whatever has it. */
+  async tag(source: string, repository: string, tag: string): Promise<void> {
+    const reference = targetReference(repository, tag)
+    if (reference === undefined) throw new EngineError('invalid', 'invalid reference format')
+    const { image } = this.#options.images.find(source)
+    this.#options.images.tag(reference, image.id)
+    this.#emit('tag', image.id, familiarText(reference))
+  }
+
+  async remove(name: string, options: { force: boolean; noPrune: boolean }): Promise<ImageDeleted[]> {
+    return (await this.#remover.remove(name, options)).records
+  }
+
+  async prune(filters: Filters): Promise<{ deleted: ImageDeleted[]; reclaimedBytes: number }> {
+    const { records, bytes } = await this.#remover.prune(filters)
+    this.#options.events.emit({
+      type: 'image',
+      action: 'prune',
+      id: '',
+      attributes: { reclaimed: String(bytes) },
+    })
+    return { deleted: records, reclaimedBytes: bytes }
+  }
+
+  /** Reads an archive of images to its end. */
+  async load(
+    archive: AsyncIterable<Uint8Array>,
+    options: { quiet: boolean; platforms: Platform[] },
+    progress: ProgressSink,
+    signal: AbortSignal,
+  ): Promise<void> {
+    // Messages go out in order and one at a time, whoever reports them.
+    let sent = Promise.resolve()
+    const report = (message: ProgressMessage) => {
+      sent = sent.then(() => progress(message))
+      // A client that has gone is told at the end.
+      sent.catch(() => {})
+    }
+    try {
+      await this.#loader.load(archive, { ...options, report }, signal)
+    } finally {
+      await sent
+    }
+  }
+
+  /** The archive of some images. Throws before the first byte when one is not there. */
+  async save(names: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable> {
+    const saved = findSaved(this.#options.images, names, platforms)
+    for (const { image } of saved) this.#emit('save', image.id, image.id)
+    return saveImages(this.#options, saved, signal)
+  }
+
+  /** Makes an image of a tar of a file tree. */
+  async import(
+    archive: AsyncIterable<Uint8Array>,
+    { repository, tag, message, changes, platform }: ImportRequest,
+    progress: ProgressSink,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const reference = targetReference(repository, tag)
+    const wanted = platform === '' ? this.#options.host : parsePlatform(platform, this.#options.host)
+    const request = { platform: wanted, message, changes, reference }
+    const id = await this.#creator.import(archive, request, signal)
+    if (reference !== undefined) this.#emit('tag', id, familiarText(reference))
+    this.#emit('import', id, id)
+    await progress({ status: id })
+  }
+
+  /** Makes an image of what a container changed. */
+  async commit(request: CommitRequest, signal: AbortSignal): Promise<Digest> {
+    const id = await this.#creator.commit(request, signal)
+    if (request.reference !== undefined) this.#emit('tag', id, familiarText(request.reference))
+    return id
   }
 
   #emit(action: string, id: Digest, name: string): void {
-    const labels = this.#options.images.get(id)?.labels ?? {}
+    const image = this.#options.images.get(id)
+    if (image !== undefined) this.#emitFor(action, image, name)
+  }
+
+  #emitFor(action: string, { id, labels }: ImageRecord, name: string): void {
     this.#options.events.emit({ type: 'image', action, id, attributes: { ...labels, name } })
   }
+}
+
+/** The name that `repo` and `tag` of a request mean; undefined where there is none. Throws invalid. */
+export function targetReference(repository: string, tag: string): Reference | undefined {
+  if (repository === '') return undefined
+  const reference = parseReference(repository)
+  if (reference.digest !== undefined) throw new EngineError('invalid', 'cannot use digest reference')
+  if (familiarRepository(reference.repository) === 'sha256') {
+    throw new EngineError('invalid', 'refusing to create an ambiguous tag using digest algorithm as name')
+  }
+  if (tag === '') return withDefaultTag(reference)
+  if (!/^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$/.test(tag)) throw new EngineError('invalid', 'invalid tag format')
+  return { ...reference, tag }
 }

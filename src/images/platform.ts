@@ -1,4 +1,5 @@
 /** Which platforms a machine runs, best first, as containerd chooses (platforms.Default, platformVector). */
+import { EngineError } from '../spec/errors.ts'
 import type { Platform } from '../spec/image-types.ts'
 
 /** Platforms in Go's words for what Node calls the machine's architecture. */
@@ -61,4 +62,25 @@ function alternatives(host: Platform): Platform[] {
 /** `linux/arm64/v8`, as Docker prints a platform. */
 export function platformText({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter((part) => part !== undefined && part !== '').join('/')
+}
+
+const systems = ['linux', 'windows', 'darwin', 'freebsd', 'wasip1']
+const specifier = /^[A-Za-z0-9_.-]+$/
+
+/** `linux/arm64/v8`, or a system or an architecture alone, as users write platforms. Throws invalid. */
+export function parsePlatform(text: string, host: Platform): Platform {
+  const parts = text.split('/')
+  if (parts.length > 3 || !parts.every((part) => specifier.test(part))) {
+    throw new EngineError(
+      'invalid',
+      `${JSON.stringify(text)} is an invalid OS component of ${JSON.stringify(text)}: OSAndVersion specifier component must match "^([A-Za-z0-9_-]+)(?:\\(([A-Za-z0-9_.-]*)((?:\\+[A-Za-z0-9_.-]+)*)\\))?$": invalid argument`,
+    )
+  }
+  const [first = '', architecture, variant] = parts
+  if (architecture !== undefined) {
+    return normalizePlatform({ os: first, architecture, ...(variant === undefined ? {} : { variant }) })
+  }
+  return systems.includes(first.toLowerCase())
+    ? normalizePlatform({ ...host, os: first })
+    : normalizePlatform({ os: 'linux', architecture: first })
 }

@@ -15,6 +15,8 @@ export type LayerSource = {
   path: string
   /** What the blob's bytes must hash to, where that is known. */
   blobDigest?: Digest
+  /** The blob is in the store, where it came verified: its layer needs no second look if it is there. */
+  known?: { digest: Digest; size: number }
   /** Reports that the layer is done. */
   onDone?: () => void
 }
@@ -109,6 +111,8 @@ export class LayerApply {
 
   async #unpack(source: LayerSource, isMissing: boolean, undo: AsyncDisposableStack): Promise<Done> {
     const { driver, pool, maxLayerBytes, signal } = this.#context
+    if (!isMissing && source.known !== undefined)
+      return { unpacked: unread(source, source.known), draft: undefined }
     const draft = isMissing ? undo.use(await driver.createLayer()) : undefined
     const { unpacked } = await pool.run(
       {
@@ -164,4 +168,9 @@ export class LayerApply {
       directory,
     }
   }
+}
+
+/** What reading a layer again would give. */
+function unread(source: LayerSource, { digest: id, size }: { digest: Digest; size: number }): UnpackedLayer {
+  return { blobDigest: id, blobBytes: size, diffId: source.diffId, size: 0, implied: [] }
 }

@@ -64,12 +64,9 @@ export async function openTestRoom(
     },
     load: async (archive: Buffer) => {
       const messages: ProgressMessage[] = []
-      const request = {
-        quiet: true,
-        platforms: [],
-        report: (message: ProgressMessage) => messages.push(message),
-      }
-      await test.room!.service.load(chunks(archive), request, AbortSignal.timeout(60_000))
+      const take = (message: ProgressMessage) => void messages.push(message)
+      const options = { quiet: true, platforms: [] }
+      await test.room!.service.load(chunks(archive), options, take, AbortSignal.timeout(60_000))
       return messages
     },
   }) as TestRoom
