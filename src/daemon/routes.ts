@@ -15,7 +15,7 @@ import { containerStreamRoutes } from './routes/container-streams.ts'
 import { containerRoutes } from './routes/containers.ts'
 import { eventRoutes } from './routes/events.ts'
 import { execRoutes } from './routes/exec.ts'
-import { imageLoadRoutes } from './routes/images.ts'
+import { imageLoadRoutes, imageRoutes } from './routes/images.ts'
 import { networkRoutes } from './routes/networks.ts'
 import { systemRoutes } from './routes/system.ts'
 import { volumeRoutes } from './routes/volumes.ts'
@@ -60,6 +60,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...volumeRoutes(rooms.volumes),
     ...networkRoutes(rooms.networks.service, engine),
     ...imageLoadRoutes(rooms.files.service),
+    ...imageRoutes(rooms.files.service, undefined),
   ]
 }
 

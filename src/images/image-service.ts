@@ -17,7 +17,7 @@ import type {
   Platform,
   ProgressMessage,
 } from '../spec/image-types.ts'
-import { ArchiveLoader } from './archive-loader.ts'
+import { ArchiveLoader, type LoadRequest } from './archive-loader.ts'
 import { findSaved, saveImages } from './archive-saver.ts'
 import { ImageCreator, type CommitRequest } from './image-creator.ts'
 import type { Filters } from './image-filters.ts'
@@ -156,25 +156,9 @@ export class ImageService {
     return { deleted: records, reclaimedBytes: bytes }
   }
 
-  /** Reads an archive of images to its end. */
-  async load(
-    archive: AsyncIterable<Uint8Array>,
-    options: { quiet: boolean; platforms: Platform[] },
-    progress: ProgressSink,
-    signal: AbortSignal,
-  ): Promise<void> {
-    // Messages go out in order and one at a time, whoever reports them.
-    let sent = Promise.resolve()
-    const report = (message: ProgressMessage) => {
-      sent = sent.then(() => progress(message))
-      // A client that has gone is told at the end.
-      sent.catch(() => {})
-    }
-    try {
-      await this.#loader.load(archive, { ...options, report }, signal)
-    } finally {
-      await sent
-    }
+  /** Reads an archive of images to its end; what it reports goes to the client, a JSON message a line. */
+  async load(archive: AsyncIterable<Uint8Array>, request: LoadRequest, signal: AbortSignal): Promise<void> {
+    await this.#loader.load(archive, request, signal)
   }
 
   /** The archive of some images. Throws before the first byte when one is not there. */

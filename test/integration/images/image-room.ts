@@ -64,9 +64,9 @@ export async function openTestRoom(
     },
     load: async (archive: Buffer) => {
       const messages: ProgressMessage[] = []
-      const take = (message: ProgressMessage) => void messages.push(message)
-      const options = { quiet: true, platforms: [] }
-      await test.room!.service.load(chunks(archive), options, take, AbortSignal.timeout(60_000))
+      const report = (message: ProgressMessage) => void messages.push(message)
+      const request = { quiet: true, platforms: [], report }
+      await test.room!.service.load(chunks(archive), request, AbortSignal.timeout(60_000))
       return messages
     },
   }) as TestRoom
