@@ -12,6 +12,7 @@ import { absentRoutes } from './routes/absent.ts'
 import { containerCreateRoutes } from './routes/container-create.ts'
 import { containerFileRoutes } from './routes/container-files.ts'
 import { containerStreamRoutes } from './routes/container-streams.ts'
+import { commitsOf } from './commits.ts'
 import { containerRoutes } from './routes/containers.ts'
 import { eventRoutes } from './routes/events.ts'
 import { execRoutes } from './routes/exec.ts'
@@ -60,7 +61,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...volumeRoutes(rooms.volumes),
     ...networkRoutes(rooms.networks.service, engine),
     ...imageLoadRoutes(rooms.files.service),
-    ...imageRoutes(rooms.files.service, undefined),
+    ...imageRoutes(rooms.files.service, commitsOf(engine, rooms.files.service)),
   ]
 }
 
