@@ -26,6 +26,9 @@ const atOnce = 16
 /** What the kernel and the disk have. */
 type Found = { tasks: Set<string>; sandboxes: Set<string>; layers: Set<string> }
 
+/** Told once all containers are adopted, and before any is started: ids of all, and of those with a sandbox. */
+export type Settled = (ids: { all: ContainerId[]; withSandbox: ContainerId[] }) => Promise<void>
+
 /** See the file's head. */
 export class Boot {
   readonly #core: Core
@@ -38,8 +41,11 @@ export class Boot {
     this.#execs = execs
   }
 
-  /** Resolves when everything is adopted and swept; starts by policy go on in the background. */
-  async run(): Promise<void> {
+  /**
+   * Resolves when everything is adopted and swept; starts by policy go on in the background. `settled` is called in
+   * between: other rooms sweep there what belongs to no container.
+   */
+  async run(settled: Settled): Promise<void> {
     const { registry, ports } = this.#core
     registry.load()
     const [tasks, sandboxes, layers] = await Promise.all([
@@ -53,6 +59,11 @@ export class Boot {
     await this.#forEach(registry.all(), (container) => this.#settle(container, found))
     this.#lifecycle.deferred = undefined
     await this.#sweep(found)
+    const all = registry.all()
+    await settled({
+      all: all.map(({ id }) => id),
+      withSandbox: all.filter(({ record }) => record.sandbox !== null).map(({ id }) => id),
+    })
     for (const container of registry.all()) {
       if (!wanted.includes(container) && this.#shouldRun(container)) wanted.push(container)
     }

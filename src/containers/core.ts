@@ -37,11 +37,6 @@ export type ContainerSettings = {
   root: string
   logDriver: string
   logOptions: Record<string, string>
-  defaultRuntime: string
-  shmSizeBytes: number
-  ipcMode: string
-  /** Default for containers without their own; a privileged one on cgroup v1 always gets `host`. */
-  cgroupnsMode: 'private' | 'host'
   platform: Platform
 }
 

@@ -20,7 +20,7 @@ test('create() merges the image and shows the container as created', async () =>
   assert.equal(inspect.Config.Hostname, id.slice(0, 12))
   assert.equal(inspect.State.Status, 'created')
   assert.equal(inspect.HostConfig.NetworkMode, 'bridge')
-  assert.equal(inspect.HostConfig.ShmSize, 67_108_864)
+  assert.deepEqual(inspect.HostConfig.LogConfig, { Type: 'local', Config: {} })
   assert.deepEqual(fixture.world.actions(id), ['create'])
 })
 

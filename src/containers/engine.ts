@@ -23,7 +23,7 @@ import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { ContainerId, ExecId } from '../spec/ids.ts'
 import type { AttachOptions } from '../spec/task-types.ts'
 import { attachTo } from './attach.ts'
-import { Boot } from './boot.ts'
+import { Boot, type Settled } from './boot.ts'
 import type { Container } from './container.ts'
 import type {
   AttachedStream,
@@ -66,9 +66,9 @@ export class Containers implements ContainerEngine {
     this.#lifecycle = new Lifecycle(this.#core, this.#execs, new HealthMonitors(this.#core, this.#execs))
   }
 
-  /** Reads the records, adopts what runs, sweeps what nobody names, starts what should run. */
-  async boot(): Promise<void> {
-    await new Boot(this.#core, this.#lifecycle, this.#execs).run()
+  /** Reads the records, adopts what runs, sweeps what nobody names, starts what should run. See `Boot`. */
+  async boot(settled: Settled = async () => {}): Promise<void> {
+    await new Boot(this.#core, this.#lifecycle, this.#execs).run(settled)
   }
 
   /** Ends the daemon's part. With live restore containers run on; else they are stopped, as Docker does. */

@@ -1,27 +1,11 @@
-/** Defaults of HostConfig: what a container gets where the request says nothing. */
+/**
+ * HostConfig with what the daemon and the other containers fill in. Defaults that depend on the kernel (limits,
+ * namespaces, hidden paths) are the runtime's, see `ContainerRuntime.validate`.
+ */
 import type { ContainerConfig, HostConfig } from '../spec/container-config.ts'
 import type { ContainerSettings } from './core.ts'
 import { joinedContainer } from './modes.ts'
 import type { ContainerRegistry } from './registry.ts'
-
-const cpuSharesRange = { least: 2, most: 262_144 }
-
-/** Paths hidden from every container that is not privileged, as Docker hides them. */
-const maskedPaths = [
-  '/proc/acpi',
-  '/proc/asound',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/sys/devices/virtual/powercap',
-  '/sys/firmware',
-]
-const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 
 /** The request's host configuration with the daemon's defaults. Names of joined containers become ids. */
 export function completeHostConfig(
@@ -33,20 +17,12 @@ export function completeHostConfig(
     ...asked,
     NetworkMode: joinedById(asked.NetworkMode, registry),
     PidMode: joinedById(asked.PidMode, registry),
-    IpcMode: asked.IpcMode === '' ? settings.ipcMode : joinedById(asked.IpcMode, registry),
-    CgroupnsMode: asked.CgroupnsMode === '' ? defaultCgroupns(asked, settings) : asked.CgroupnsMode,
-    ShmSize: asked.ShmSize === 0 ? settings.shmSizeBytes : asked.ShmSize,
-    Runtime: asked.Runtime === '' ? settings.defaultRuntime : asked.Runtime,
+    IpcMode: joinedById(asked.IpcMode, registry),
     LogConfig: completeLogConfig(asked.LogConfig, settings),
-    CpuShares: clampShares(asked.CpuShares),
-    MemorySwap: asked.Memory > 0 && asked.MemorySwap === 0 ? asked.Memory * 2 : asked.MemorySwap,
-    OomKillDisable: asked.OomKillDisable ?? false,
     Dns: asked.Dns ?? [],
     DnsOptions: asked.DnsOptions ?? [],
     DnsSearch: asked.DnsSearch ?? [],
     PortBindings: backfillBindings(asked.PortBindings),
-    MaskedPaths: asked.MaskedPaths ?? (asked.Privileged ? null : maskedPaths),
-    ReadonlyPaths: asked.ReadonlyPaths ?? (asked.Privileged ? null : readonlyPaths),
     SecurityOpt: completeSecurityOptions(asked),
     RestartPolicy: {
       ...asked.RestartPolicy,
@@ -73,15 +49,6 @@ function joinedById(mode: string, registry: ContainerRegistry): string {
   if (reference === undefined || reference === '') return mode
   const joined = registry.find(reference)
   return joined === undefined ? mode : `container:${joined.id}`
-}
-
-function defaultCgroupns(asked: HostConfig, settings: ContainerSettings): string {
-  return asked.Privileged && settings.cgroupnsMode === 'host' ? 'host' : settings.cgroupnsMode
-}
-
-function clampShares(shares: number): number {
-  if (shares <= 0) return shares
-  return Math.min(Math.max(shares, cpuSharesRange.least), cpuSharesRange.most)
 }
 
 /** A port without bindings is published on a port that is picked at start. */

@@ -214,7 +214,7 @@ test('two removals: the second is refused', async () => {
 test('update() merges limits and a policy, and tells the kernel', async () => {
   await using fixture = await EngineFixture.make()
   const { engine, world } = fixture
-  const id = await fixture.run({}, { Memory: 64_000_000 })
+  const id = await fixture.run({}, { Memory: 64_000_000, MemorySwap: 128_000_000 })
   const update: UpdateConfig = UpdateConfigSchema.parse({
     CpuShares: 512,
     RestartPolicy: { Name: 'unless-stopped' },

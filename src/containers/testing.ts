@@ -51,10 +51,6 @@ export class EngineFixture implements AsyncDisposable {
         root: this.root,
         logDriver: 'local',
         logOptions: {},
-        defaultRuntime: 'crun',
-        shmSizeBytes: 64 * 1024 * 1024,
-        ipcMode: 'private',
-        cgroupnsMode: 'private',
         platform: { os: 'linux', architecture: 'amd64' },
       }),
       host: {

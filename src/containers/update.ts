@@ -4,7 +4,6 @@ import type { HostConfig, UpdateConfig } from '../spec/container-config.ts'
 import type { Container } from './container.ts'
 import type { Core } from './core.ts'
 import { isNoPolicy } from './restart-policy.ts'
-import { validateRestartPolicy } from './validate.ts'
 
 /** Applies what was given (0, empty and null are not) to the record and, while it runs, to the kernel. */
 export async function updateContainer(
@@ -12,7 +11,6 @@ export async function updateContainer(
   container: Container,
   update: UpdateConfig,
 ): Promise<{ warnings: string[] }> {
-  validateRestartPolicy(update.RestartPolicy)
   using _lock = await core.locks.acquire(container.id)
   const fail = (error: unknown) => {
     const kind = error instanceof EngineError ? error.kind : 'internal'
@@ -31,8 +29,9 @@ export async function updateContainer(
   } catch (error) {
     throw fail(error)
   }
-  // It may take back what this kernel cannot do, with a warning.
-  const warnings = core.ports.runtime.validate(merged)
+  // It may take back what this kernel cannot do, with a warning; those of the create are not repeated.
+  const known = new Set(core.ports.runtime.validate({ ...before }))
+  const warnings = core.ports.runtime.validate(merged).filter((warning) => !known.has(warning))
   core.registry.save(container, { hostConfig: merged })
   try {
     if (state.running && !state.restarting) await container.task?.update(merged)

@@ -1,9 +1,11 @@
-/** Checks of a create or update request that need no other room. Every refusal is Docker's. */
+/**
+ * Checks of a create request that need neither kernel nor other rooms. Every refusal is Docker's. Policies, modes and
+ * limits are checked by the runtime.
+ */
 import { isIP } from 'node:net'
 import { EngineError } from '../spec/errors.ts'
-import type { ContainerConfig, HostConfig, PortMap, RestartPolicy } from '../spec/container-config.ts'
+import type { ContainerConfig, HostConfig, PortMap } from '../spec/container-config.ts'
 import { joinedContainer } from './modes.ts'
-import { isNoPolicy } from './restart-policy.ts'
 import { parseSignal } from './signals.ts'
 
 const millisecondNs = 1_000_000
@@ -37,29 +39,17 @@ function validateHealth({ Healthcheck: health }: ContainerConfig): void {
   if (health.Retries < 0) refuse('Retries in Healthcheck cannot be negative')
 }
 
-/** Checks the part that depends on the host, and how both go together. Throws invalid. */
+/** Checks how the host's part and the portable part go together, ports and hosts. Throws invalid. */
 export function validateHostConfig(config: ContainerConfig, hostConfig: HostConfig): void {
   validateNetworkMode(config, hostConfig)
-  validateNamespaceModes(hostConfig)
   if (hostConfig.UTSMode === 'host' && config.Hostname !== '') {
     refuse('conflicting options: hostname and the UTS mode')
   }
   if (hostConfig.UTSMode === 'host' && config.Domainname !== '') {
     refuse('conflicting options: domainname and the UTS mode')
   }
-  if (hostConfig.AutoRemove && !isNoPolicy(hostConfig.RestartPolicy)) {
-    refuse("can't create 'AutoRemove' container with restart policy")
-  }
   for (const entry of hostConfig.ExtraHosts ?? []) validateExtraHost(entry)
   validatePortBindings(hostConfig.PortBindings)
-  validateRestartPolicy(hostConfig.RestartPolicy)
-  if (hostConfig.Isolation !== '' && hostConfig.Isolation !== 'default') {
-    refuse(`invalid isolation '${hostConfig.Isolation}' on linux`)
-  }
-  if (Object.hasOwn(hostConfig.Annotations ?? {}, '')) {
-    refuse('invalid Annotations: the empty string is not permitted as an annotation key')
-  }
-  if (hostConfig.ShmSize < 0) refuse('SHM size can not be less than 0')
 }
 
 function validateNetworkMode(config: ContainerConfig, hostConfig: HostConfig): void {
@@ -95,20 +85,6 @@ function validateNetworkMode(config: ContainerConfig, hostConfig: HostConfig): v
   for (const [conflict, text] of conflicts) if (conflict) refuse(`conflicting options: ${text}`)
 }
 
-function validateNamespaceModes(hostConfig: HostConfig): void {
-  const { PidMode, IpcMode, UTSMode, CgroupnsMode, UsernsMode } = hostConfig
-  const joins = (mode: string) => (joinedContainer(mode) ?? '') !== ''
-  if (PidMode !== '' && PidMode !== 'host' && !joins(PidMode)) refuse(`invalid PID mode: ${PidMode}`)
-  if (!['', 'none', 'private', 'shareable', 'host'].includes(IpcMode) && !joins(IpcMode)) {
-    refuse(`invalid IPC mode: ${IpcMode}`)
-  }
-  if (UTSMode !== '' && UTSMode !== 'host') refuse(`invalid UTS mode: ${UTSMode}`)
-  if (!['', 'private', 'host'].includes(CgroupnsMode)) {
-    refuse(`invalid cgroup namespace mode: ${CgroupnsMode}`)
-  }
-  if (UsernsMode !== '' && UsernsMode !== 'host') refuse(`invalid user namespace mode: ${UsernsMode}`)
-}
-
 function validateExtraHost(entry: string): void {
   const separator = entry.search(/[:=]/)
   const host = entry.slice(0, Math.max(separator, 0))
@@ -139,32 +115,6 @@ function isPortRange(text: string): boolean {
   const first = Number(match[1])
   const last = match[2] === undefined ? first : Number(match[2])
   return first <= last && last <= 65_535
-}
-
-/** Throws invalid for an unknown policy or a count where it has no meaning. */
-export function validateRestartPolicy(policy: RestartPolicy): void {
-  switch (policy.Name) {
-    case 'always':
-    case 'unless-stopped':
-    case 'no': {
-      if (policy.MaximumRetryCount === 0) return
-      const negative = policy.MaximumRetryCount < 0 ? ' and cannot be negative' : ''
-      return refuse(
-        `invalid restart policy: maximum retry count can only be used with 'on-failure'${negative}`,
-      )
-    }
-    case 'on-failure':
-      if (policy.MaximumRetryCount < 0) {
-        refuse('invalid restart policy: maximum retry count cannot be negative')
-      }
-      return
-    case '':
-      return
-    default:
-      refuse(
-        `invalid restart policy: unknown policy '${policy.Name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
-      )
-  }
 }
 
 function refuse(message: string): never {
