@@ -96,28 +96,13 @@ function initProgram(settings: Settings, searchPath: string | undefined): string
 }
 
 /** What containers ask of the configuration; read anew at each use. */
-export function containerSettings(
-  live: LiveSettings,
-  facts: KernelFacts,
-  dataRoot: string,
-): ContainerSettings {
+export function containerSettings(live: LiveSettings, dataRoot: string): ContainerSettings {
   const settings = live.current
-  const cgroupns = settings.text('default-cgroupns-mode')
   return {
     root: join(dataRoot, 'containers'),
     // python3-docker takes a container's output only where it knows the driver: json-file, bounded here.
     logDriver: settings.text('log-driver', 'json-file'),
     logOptions: settings.map('log-opts'),
-    defaultRuntime: settings.text('default-runtime', 'crun'),
-    shmSizeBytes: settings.number('default-shm-size', defaultShmSizeBytes),
-    ipcMode: settings.text('default-ipc-mode', 'private'),
-    // Docker's default: private with cgroup v2, the host's with v1.
-    cgroupnsMode:
-      cgroupns === 'host' || cgroupns === 'private'
-        ? cgroupns
-        : facts.cgroup.mode === 'v2'
-          ? 'private'
-          : 'host',
     platform: hostPlatform(),
   }
 }

@@ -15,7 +15,6 @@ import type { Log } from '../lib/log.ts'
 import { TaskGroup } from '../lib/task-group.ts'
 import { Networks } from '../networks/networks.ts'
 import { ContainerLogFiles } from '../runtime/logs/container-logs.ts'
-import { containerId } from '../spec/ids.ts'
 import type { Database } from '../store/database.ts'
 import { ContainerMountService } from '../volumes/container-mounts.ts'
 import { LocalVolumeDriver } from '../volumes/local-driver.ts'
@@ -50,7 +49,7 @@ export type Rooms = AsyncDisposable & {
 
 /** Builds all rooms and brings state and kernel together. */
 export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
-  const { live, log, database, events, clock, facts, dataRoot, execRoot } = parts
+  const { live, log, database, events, clock, dataRoot, execRoot } = parts
   await using stack = new AsyncDisposableStack()
   const background = stack.use(new TaskGroup(log))
   // Images ask who uses them; containers are built on images.
@@ -73,7 +72,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     logs,
     events,
     database,
-    settings: () => containerSettings(live, facts, dataRoot),
+    settings: () => containerSettings(live, dataRoot),
     host: thisMachine(),
     clock,
     ids: randomIds,
@@ -84,8 +83,11 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   })
   usersOf = (imageId) => containers.usersOfImage(imageId)
   stack.defer(() => containers.shutdown({ liveRestore: live.current.flag('live-restore', true) }))
-  await containers.boot()
-  await sweep(containers, networks, volumes)
+  // What a daemon that was killed has left goes before anything is started by policy.
+  await containers.boot(async ({ all, withSandbox }) => {
+    await networks.reconcile(withSandbox)
+    await volumes.sweep(new Set(all))
+  })
   const owned = stack.move()
   return {
     files,
@@ -95,13 +97,6 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     containers,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-}
-
-/** Takes away what no container names: a daemon that was killed may have left it. */
-async function sweep(containers: Containers, networks: Networks, volumes: VolumeService): Promise<void> {
-  const all = await containers.list({ all: true, limit: 0, size: false, filters: new Map() })
-  await networks.reconcile(all.map(({ Id }) => containerId(Id)))
-  await volumes.sweep(new Set(all.map(({ Id }) => Id)))
 }
 
 function buildNetworks({ live, log, database, events, clock, dataRoot, execRoot }: RoomsParts): Networks {
