@@ -79,7 +79,7 @@ const accepted: [string, Record<string, string>][] = [
   ['none', { whatever: 'x' }],
 ]
 const refused: [string, Record<string, string>, string][] = [
-  ['nope', {}, "logger: no log driver named 'nope' is registered"],
+  ['nope', {}, 'error looking up logging plugin nope: plugin "nope" not found'],
   ['json-file', { colour: 'x' }, "unknown log opt 'colour' for json-file log driver"],
   ['local', { colour: 'x' }, "unknown log opt 'colour' for log driver local"],
   ['syslog', { 'max-size': '1' }, "unknown log opt 'max-size' for syslog log driver"],

@@ -53,7 +53,8 @@ export type LogOptions = Readonly<Record<string, string>>
 /** The driver's name as one we have. Throws invalid. */
 export function logDriver(name: string): LogDriver {
   const driver = logDrivers.find((known) => known === (name === '' ? 'json-file' : name))
-  if (driver === undefined) invalid(`logger: no log driver named '${name}' is registered`)
+  if (driver === undefined)
+    invalid(`error looking up logging plugin ${name}: plugin ${JSON.stringify(name)} not found`)
   return driver
 }
 

@@ -10,14 +10,14 @@ $D exec lc true 2>&1 | grep -oE 'is paused, unpause the container before exec'
 $D pause lc 2>&1 | grep -oE 'is already paused'
 $D unpause lc; $D unpause lc 2>&1 | grep -oE 'is not paused'
 $D rename lc lc2; $D inspect -f '{{.Name}}' lc2
-$D rm lc2 2>&1 | grep -oiE 'running container|container is running'
+$D rm lc2 2>&1 | grep -oiE 'running container|container is running' | sed 's/running container/container is running/'
 $D stop lc2; $D inspect -f '{{.State.Status}} {{.State.ExitCode}}' lc2
 $D logs lc2
 $D stop lc2; echo "exit $?"
 $D kill lc2 2>&1 | grep -oE 'is not running'
 $D restart lc2; $D inspect -f '{{.State.Status}}' lc2
 $D kill -s KILL lc2; $D wait lc2; $D inspect -f '{{.State.ExitCode}} {{.State.OOMKilled}}' lc2
-$D kill -s NOSUCH lc2 2>&1 | grep -oiE 'invalid signal: NOSUCH'
+$D kill -s NOSUCH lc2 2>&1 | grep -oE 'nvalid signal: NOSUCH'
 $D create --name lc2 busybox true 2>&1 | grep -oE 'Conflict. The container name "/lc2" is already in use by container'
 $D rm lc2; $D rm lc2 2>&1 | grep -oiE 'no such container: lc2'
 $D start nosuch 2>&1 | grep -oiE 'no such container: nosuch'

@@ -17,8 +17,8 @@ $D ps -n 1 --format '{{.Names}}'
 $D ps -l --format '{{.Names}}'
 $D ps -aq | wc -l
 $D ps -aq --no-trunc | awk '{print length($0)}' | sort -u
-$D ps -a --filter nonsense=1 2>&1 | grep -oE "invalid filter '?nonsense'?"
-$D ps | head -1
+$D ps -a --filter nonsense=1 2>&1 | grep -oE "nvalid filter '?nonsense'?"
+$D ps | head -1 | tr -s ' '
 $D ps -a --format 'table {{.Names}}\t{{.Image}}\t{{.Command}}' | sort
 $D ps -a --format '{{.State}} {{.RunningFor}}' --filter name=l4 | sed -E 's/[0-9]+ seconds?|Less than a second/TIME/'
 $D ps -a --format json --filter name=l3 | grep -oE '"(Names|State|Image)":"[^"]*"' | sort

@@ -23,12 +23,12 @@ $D run --rm --security-opt seccomp=unconfined busybox grep -E '^Seccomp:' /proc/
 $D run --rm --device /dev/null:/dev/mynull:r busybox stat -c '%t %T' /dev/mynull
 $D run --rm --oom-score-adj 500 busybox cat /proc/self/oom_score_adj
 $D run --rm --add-host some.host:10.1.2.3 busybox grep some.host /etc/hosts
-$D run --rm --dns 10.9.8.7 --dns-search example.test --dns-option ndots:3 busybox cat /etc/resolv.conf | grep -vE '^#|^$'
+$D run --rm --dns 10.9.8.7 --dns-search example.test --dns-option ndots:3 busybox cat /etc/resolv.conf | grep -vE '^#|^$' | sort
 $D run --rm --pid host busybox sh -c 'test $$ -gt 100 && echo host pids'
 $D run --rm --network none busybox ls /sys/class/net | grep -vE 'ifb|tunl|sit|gre|ip6|erspan|ip_vti'
 $D run --rm --network host busybox sh -c 'ls /sys/class/net | grep -cx lo'
 $D run --rm --uts host busybox hostname | sed "s/^$(hostname)\$/the host's/"
-$D run --rm --group-add 4321 busybox sh -c 'id -G'
+$D run --rm --group-add 4321 busybox sh -c 'id -G' | grep -ow 4321
 $D run --rm --privileged busybox sh -c 'grep CapEff /proc/self/status | grep -c 0000000000000000; mount -t tmpfs t /mnt 2>/dev/null || mkdir -p /mnt && mount -t tmpfs t /mnt && echo mounted'
 $D run --rm --cpus 100000 busybox true 2>&1 | grep -oE 'Range of CPUs is from 0.01 to [0-9.]+, as there are only [0-9]+ CPUs available'
 $D run --rm --cidfile ./cid busybox true && wc -c <cid

@@ -4,7 +4,7 @@ $D import -c 'EXPOSE 5000' -c 'CMD ["httpd","-f","-p","5000","-h","/var/lib/regi
 $D import -c 'EXPOSE 8080' -c 'CMD ["httpd","-f","-p","8080","-h","/etc"]' base.tar webui | cut -c1-7
 rm base.tar; mkdir -p store; echo '{"repositories":[]}' >store/catalog
 $D container run -p 5000:5000 --name reg_svr -d -v "$PWD/store:/var/lib/registry" registry:2 | awk '{print length($0)}'
-$D container ls | head -1
+$D container ls | head -1 | tr -s ' '
 $D container ls --format '{{.Names}} {{.Ports}}' | sed 's/, :::.*//; s/, \[::\].*//'
 $D container ls --format '{{.Command}}'
 $D container run -d -p 8080:8080 --link reg_svr:rs -e REGISTRY_HOST=rs -e REGISTRY_PORT=5000 webui >web.id; web=$(cat web.id)
