@@ -111,9 +111,17 @@ export function kernelWarnings(facts: KernelFacts): string[] {
     [features.cpuCfs, 'No cpu cfs period support'],
     [features.cpuShares, 'No cpu shares support'],
     [features.cpuset, 'No cpuset support'],
+    ...throttleNames(v2).map((name): [boolean, string] => [features.blkioThrottle, `No ${name} support`]),
     [facts.ipv4Forwarding, 'IPv4 forwarding is disabled'],
   ]
   return missing.filter(([there]) => !there).map(([, what]) => `WARNING: ${what}`)
+}
+
+/** Block I/O limits as each version names them. */
+function throttleNames(v2: boolean): string[] {
+  if (v2) return ['io.max (rbps)', 'io.max (wbps)', 'io.max (riops)', 'io.max (wiops)']
+  const limits = ['read_bps_device', 'write_bps_device', 'read_iops_device', 'write_iops_device']
+  return limits.map((name) => `blkio throttle.${name}`)
 }
 
 /** Which limits exist, from the files of the controllers' roots (version 1) or of what version 2 offers. */

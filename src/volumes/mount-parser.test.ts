@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Mount } from '../spec/container-config.ts'
+import { EngineError } from '../spec/errors.ts'
 import { isValidMode, parseBind, parseMount, volumesFromWritable } from './mount-parser.ts'
 
 const binds: [string, object][] = [
@@ -141,4 +142,40 @@ test('volumes-from takes no propagation and no copy mode', () => {
   for (const mode of ['rshared', 'nocopy', 'bad']) {
     assert.throws(() => volumesFromWritable(mode), { message: `invalid mode: ${mode}` })
   }
+})
+
+test('generated text is a mount with an absolute, clean target or a refusal, never anything else', () => {
+  const pieces = [
+    '/',
+    ':',
+    '.',
+    '..',
+    'a',
+    'ro',
+    'rw',
+    'z',
+    ',',
+    'nocopy',
+    'rshared',
+    '\\',
+    ' ',
+    '\0',
+    'ü',
+    '//',
+  ]
+  let state = 5
+  const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0)
+  let parsedCount = 0
+  for (let round = 0; round < 20_000; round++) {
+    const text = Array.from({ length: next() % 9 }, () => pieces[(next() >>> 8) % pieces.length]).join('')
+    try {
+      const { destination, source, type } = parseBind(text, '')
+      assert.ok(/^\/[^]/.test(destination) && !/(^|\/)\.\.?(\/|$)|\/\/|.\/$/.test(destination), text)
+      assert.equal(type === 'bind', source.startsWith('/'), text)
+      parsedCount += 1
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.kind !== 'invalid') throw error
+    }
+  }
+  assert.ok(parsedCount > 100)
 })

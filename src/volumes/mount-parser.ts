@@ -55,7 +55,7 @@ export function parseBind(text: string, volumeDriver: string): ParsedMount {
     new EngineError('invalid', `invalid volume specification: '${text}'${reason === '' ? '' : `: ${reason}`}`)
   const parts = text.split(':')
   const [first = '', second, mode = ''] = parts
-  if (first === '' || parts.length > 3) throw invalid()
+  if (first === '' || parts.length > 3 || text.includes('\0')) throw invalid()
   if (second !== undefined && parts.length === 2 && isValidMode(second)) throw invalid()
   if (!isValidMode(mode)) throw new EngineError('invalid', `invalid mode: ${mode}`)
   const source = second === undefined ? '' : first
