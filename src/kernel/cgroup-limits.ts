@@ -8,7 +8,7 @@ export type CgroupWrite = { controller: string; file: string; value: string; opt
 export type CurrentLimits = { memoryBytes?: number; swapBytes?: number }
 
 /** CPU quota for `--cpus`: microseconds in a period of 100 ms. */
-export const cpuPeriodUs = 100_000
+const cpuPeriodUs = 100_000
 
 /** Quota and period of a request; undefined where it says nothing. */
 export function cpuBandwidth(resources: Resources): { quotaUs?: number; periodUs?: number } {

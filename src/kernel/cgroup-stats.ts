@@ -107,7 +107,7 @@ export function parseStatsV2(texts: CgroupTexts): TaskStats {
 }
 
 /** Lines `name value`. Lines of any other shape are left out. */
-export function parsePairs(text: string | undefined): Record<string, bigint> {
+function parsePairs(text: string | undefined): Record<string, bigint> {
   const pairs: Record<string, bigint> = {}
   for (const line of (text ?? '').split('\n')) {
     const [name, value] = line.split(' ')

@@ -22,7 +22,7 @@ import {
 } from './cgroup-stats.ts'
 
 /** Parent of all containers that name none. */
-export const defaultCgroupParent = '/wharf'
+const defaultCgroupParent = '/wharf'
 
 /** How long processes may take to die or freeze before an operation gives up. */
 const patienceMs = 10_000

@@ -91,7 +91,7 @@ function copyExtendedAttributes(source: string, target: string): void {
 }
 
 /** Names of a file's extended attributes; none where the file system has none. */
-export function attributeNames(path: string): string[] {
+function attributeNames(path: string): string[] {
   const buffer = Buffer.allocUnsafe(maxAttributeBytes)
   const size = llistxattr(path, buffer, buffer.length)
   if (size < 0) {

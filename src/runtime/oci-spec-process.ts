@@ -7,7 +7,7 @@ import { mkdirAllInRoot } from '../kernel/scoped-path.ts'
 import { resolveUser, type ContainerUser } from './users.ts'
 
 /** Docker's PATH for containers that set none. */
-export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** Annotation that names the variables of the environment which the engine, not the user, has set. */
 const defaultsAnnotation = 'io.wharf.environment-defaults'
