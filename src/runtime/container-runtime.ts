@@ -7,19 +7,19 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { HostConfig } from '../spec/container-config.ts'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import type { ContainerId } from '../spec/ids.ts'
 import type { OciSpec } from '../spec/oci-runtime-types.ts'
 import type { ContainerTaskStart, ExecTaskStart, TaskExit } from '../spec/task-types.ts'
 import type { Log } from '../lib/log.ts'
-import { Semaphore } from '../lib/mutex.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
 import { becomeSubreaper, exitCodeOf, isAlive, processStartTime, spawnProcess } from '../kernel/process.ts'
 import { startExec } from './exec-start.ts'
 import { buildOciSpec, serializeOci, type OciSettings } from './oci-spec.ts'
-import { PendingContainerTask, RunningContainerTask } from './shim-container-task.ts'
+import { PendingContainerTask, RunningContainerTask, StartPlaces } from './shim-container-task.ts'
 import { readBundle, TaskDirectories, writeBundle, type Bundle } from './shim-bundle.ts'
 import { attributesFile, ShimLauncher, type ShimSettings } from './shim-launch.ts'
 import { watchShim } from './shim-requests.ts'
@@ -33,6 +33,9 @@ import {
 import { recordedEnd, recordedStart, ShimTask, taskExit } from './shim-task.ts'
 import type { ShimStarted, ShimWatch } from './shim-watch.ts'
 import { CgroupWarmer } from './shim-warmer.ts'
+
+/** How long removing waits for a start that is under way. */
+const startPatienceMs = 10_000
 
 /** What a runtime needs of its daemon. */
 export type OciContainerRuntimeOptions = {
@@ -64,7 +67,7 @@ export class OciContainerRuntime implements AsyncDisposable {
   readonly #warmer: CgroupWarmer
   readonly #tasks = new Set<ShimTask>()
   // More at once only makes each slower.
-  readonly #starts = new Semaphore(2 * availableParallelism())
+  readonly #starts = new StartPlaces(2 * availableParallelism())
 
   constructor(options: OciContainerRuntimeOptions) {
     this.#options = options
@@ -158,8 +161,12 @@ export class OciContainerRuntime implements AsyncDisposable {
   async remove(id: ContainerId): Promise<void> {
     const directory = this.#directories.of(id)
     const bundle = await readBundle(directory)
-    if (bundle !== undefined) await this.#removeState(id, bundle)
-    await rm(directory, { recursive: true, force: true })
+    if (bundle !== undefined) {
+      await settled(directory)
+      await this.#removeState(id, bundle)
+    }
+    // The keeper may be writing the last of its records.
+    await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 })
   }
 
   /** See `ContainerRuntime.list`. */
@@ -310,6 +317,16 @@ export class OciContainerRuntime implements AsyncDisposable {
     if (code !== 0)
       this.#options.log.warn('runtime could not delete its state', { id, runtime: program.name, code })
   }
+}
+
+/** A start that a dead daemon began may be under way: it must have become a process before that can be ended. */
+async function settled(directory: string): Promise<void> {
+  using watch = await watchShim(directory)
+  if (watch === undefined) return
+  const patience = new AbortController()
+  const late = delay(startPatienceMs, undefined, { signal: patience.signal }).catch(ignore)
+  await Promise.race([watch.started.then(ignore, ignore), late])
+  patience.abort()
 }
 
 function ignore(): void {}

@@ -3,13 +3,38 @@ import type { Duplex } from 'node:stream'
 import type { Resources } from '../spec/container-config.ts'
 import type { EngineError } from '../spec/errors.ts'
 import type { AttachOptions, ExecTaskStart, TaskStats } from '../spec/task-types.ts'
-import type { Semaphore } from '../lib/mutex.ts'
+import { Semaphore } from '../lib/mutex.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
 import { createFailure, lastRuntimeError } from './runtime-errors.ts'
 import { readRuntimeOutput } from './shim-bundle.ts'
 import { attachToShim } from './shim-requests.ts'
 import { ShimTask, type ShimTaskParts } from './shim-task.ts'
 import { ShimStartError, type ShimStarted, type ShimWatch } from './shim-watch.ts'
+
+/** A start that takes longer is stuck on something, and not on the processors that places are about. */
+const longStartMs = 2000
+
+/** Starts that may run at once. One that is stuck does not keep its place from others. */
+export class StartPlaces {
+  readonly #places: Semaphore
+
+  constructor(count: number) {
+    this.#places = new Semaphore(count)
+  }
+
+  /** Waits for a place. */
+  async acquire(): Promise<Disposable> {
+    const place = await this.#places.acquire()
+    const timer = setTimeout(() => place[Symbol.dispose](), longStartMs)
+    timer.unref()
+    return {
+      [Symbol.dispose]: () => {
+        clearTimeout(timer)
+        place[Symbol.dispose]()
+      },
+    }
+  }
+}
 
 /** What a pending task is made of. */
 export type PendingParts = {
@@ -18,7 +43,7 @@ export type PendingParts = {
   /** First word of what will be executed, for error texts. */
   command: string
   /** Starts that may run at once. */
-  places: Semaphore
+  places: StartPlaces
   run(started: ShimStarted): RunningContainerTask
   /** Removes what create made. */
   remove(): Promise<void>
