@@ -3,6 +3,7 @@
  * left half done. The daemon opens it once and passes its parts on; tests open it on a directory of their own.
  */
 import { mkdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { ContentStore } from '../content/content-store.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
@@ -46,8 +47,7 @@ export interface ImageRoom extends AsyncDisposable {
 }
 
 const defaultMaxLayerBytes = 256 * 2 ** 30
-const maxWorkers = 4
-const workerIdleMs = 10_000
+const workerIdleMs = 5_000
 
 /** Opens the rooms. */
 export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoom> {
@@ -57,7 +57,7 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   const pool = opening.use(
     new WorkerPool<LayerJob, LayerJobResult>({
       script: new URL('../layers/layer-worker.ts', import.meta.url),
-      maxWorkers,
+      maxWorkers: Math.min(4, Math.max(2, availableParallelism())),
       idleMs: workerIdleMs,
     }),
   )
