@@ -108,6 +108,27 @@ test('many execs at once each get their own output', async () => {
   )
 })
 
+test('runc: terminals and execs work as with crun', async () => {
+  const start = fixture.start(['sh', '-c', 'tty; read x; exit 3'], {
+    config: { Tty: true, OpenStdin: true },
+    hostConfig: { Runtime: 'runc' },
+  })
+  const pending = await fixture.runtime.create(start, never())
+  const stream = await pending.attach(all)
+  const main = await pending.start()
+  const exec = await main.exec(fixture.exec(start.id, ['sh', '-c', 'echo in; exit 8']), never())
+  assert.equal(splitFrames(await readAll(await exec.attach(output))).stdout.toString(), 'in\n')
+  assert.equal((await exec.exited).exitCode, 8)
+  const refused = main.exec(fixture.exec(start.id, ['foo']), never())
+  await assert.rejects(
+    refused,
+    /^EngineError: OCI runtime exec failed: exec failed: .*executable file not found in \$PATH: unknown$/,
+  )
+  stream.write('\r')
+  assert.match((await readAll(stream)).toString(), /^\/dev\/(pts\/0|console)\r\n/)
+  assert.equal((await main.exited).exitCode, 3)
+})
+
 test('the end of the container is the end of its execs', async () => {
   const exec = await task.exec(fixture.exec(container.id, ['sleep', '1000'], { attached: false }), never())
   await task.kill(15)
