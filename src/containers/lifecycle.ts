@@ -145,9 +145,11 @@ export class Lifecycle {
       core.emit(container, 'die', { exitCode: String(exit.exitCode), execDuration })
       container.waiters.stopped({ exitCode: exit.exitCode, error: '' })
     }
+    await core.faults.reach('exit:begin')
     // Ports, addresses and volumes must be free once a client hears of the exit; the rest may go afterwards.
     if (scarce) await release()
     announce()
+    await core.faults.reach('exit:after-record')
     if (!scarce && !removes) await release()
     if (restarts) this.#scheduleRestart(container, ranMs)
     if (removes) {

@@ -67,3 +67,14 @@ export const systemTimer: Timer = {
 
 /** No faults. */
 export const noFaults: Faults = { reach: async () => {} }
+
+/** Ends this process at a named point of an operation, as `kill -9` would: for tests of what the next daemon does. */
+export function dieAt(point: string): Faults {
+  return {
+    reach: async (at) => {
+      if (at !== point) return
+      process.kill(process.pid, 'SIGKILL')
+      await new Promise(() => {})
+    },
+  }
+}

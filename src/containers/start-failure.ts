@@ -4,6 +4,6 @@
 export function failureExitCode(message: string, otherwise: number): number {
   const text = message.toLowerCase()
   if (/executable file not found|no such file or directory/.test(text)) return 127
-  if (/permission denied|not a directory/.test(text)) return text.includes('permission denied') ? 126 : 127
-  return otherwise
+  if (/permission denied|is a directory/.test(text)) return 126
+  return text.includes('not a directory') ? 127 : otherwise
 }

@@ -122,6 +122,7 @@ export async function stopContainer(core: Core, container: Container, options: S
   let patienceMs = seconds < 0 ? undefined : seconds * 1000
   try {
     await sendSignal(core, container, signal, true)
+    await core.faults.reach('stop:after-signal')
   } catch (error) {
     if (!container.state.running) return core.emit(container, 'stop')
     core.log.warn('stop signal failed', { id: container.id, error: errorMessage(error) })

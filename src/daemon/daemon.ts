@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Socket } from 'node:net'
+import { dieAt } from '../containers/machine.ts'
 import { readKernelFacts } from '../kernel/host-info.ts'
 import { peerCredentials } from '../kernel/peer-credentials.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -33,13 +34,16 @@ export type DaemonOptions = {
   searchPath: string | undefined
   /** Names of the sockets that systemd passed. */
   systemdSockets: readonly string[]
+  /** Named point of an operation on a container at which a test ends the daemon. */
+  dieAt?: string
 }
 
 /** A running daemon. Disposing stops it. */
 export type Daemon = AsyncDisposable & { addresses: string[]; reload(): void }
 
 /** See the file's head. */
-export async function startDaemon({ live, log, searchPath, systemdSockets }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { live, log, searchPath, systemdSockets } = options
   const settings = live.current
   const hosts = hostsOf(settings)
   const tls = await tlsOptions(settings, defaultPaths.tlsDirectory)
@@ -65,6 +69,7 @@ export async function startDaemon({ live, log, searchPath, systemdSockets }: Dae
       dataRoot,
       execRoot,
       searchPath,
+      ...(options.dieAt !== undefined && { faults: dieAt(options.dieAt) }),
     }),
   )
   const runtime = await runtimeFacts(settings, searchPath)

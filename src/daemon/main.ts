@@ -57,6 +57,7 @@ async function serve({ live, log, environment }: ServeParts): Promise<number> {
     log,
     searchPath: environment['PATH'],
     systemdSockets: passedSockets(environment),
+    ...(environment['WHARF_TEST_DIE_AT'] !== undefined && { dieAt: environment['WHARF_TEST_DIE_AT'] }),
   })
   process.on('SIGHUP', () => daemon.reload())
   log.info('daemon started', { version: productVersion, pid: process.pid, addresses: daemon.addresses })

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import type { Faults } from '../containers/core.ts'
 import { Containers } from '../containers/engine.ts'
 import { noFaults, systemTimer, thisMachine } from '../containers/machine.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
@@ -36,6 +37,8 @@ export type RoomsParts = {
   dataRoot: string
   execRoot: string
   searchPath: string | undefined
+  /** Where a test ends the daemon. */
+  faults?: Faults
 }
 
 /** What the routes are given. */
@@ -78,7 +81,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     ids: randomIds,
     random: Math.random,
     timer: systemTimer,
-    faults: noFaults,
+    faults: parts.faults ?? noFaults,
     log,
   })
   usersOf = (imageId) => containers.usersOfImage(imageId)
