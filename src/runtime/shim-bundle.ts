@@ -10,7 +10,7 @@ const runtimeFile = 'runtime'
 /** Where the OCI runtime logs, in JSON lines. */
 export const runtimeLogFile = 'runtime.log'
 /** What the runtime wrote to its standard error, when it failed. */
-export const runtimeErrorFile = 'runtime.err'
+const runtimeErrorFile = 'runtime.err'
 
 /** Where the tasks of one daemon are. All of it is gone after a reboot, as the tasks are. */
 export class TaskDirectories {

@@ -93,7 +93,7 @@ export class ShimLauncher implements Disposable {
 }
 
 /** The keeper's command line, its name first. */
-export function shimArguments(settings: ShimSettings): string[] {
+function shimArguments(settings: ShimSettings): string[] {
   const { log, consoleSize } = settings
   const args = ['wharf-shim', settings.directory, ...settings.limits]
   if (settings.tty) args.push('--tty')
