@@ -55,7 +55,7 @@ export async function inspectContainer(
 }
 
 /** `State` of inspect. */
-export function stateOf(state: ContainerStateRecord): ContainerState {
+function stateOf(state: ContainerStateRecord): ContainerState {
   return {
     Status: statusOf(state),
     Running: state.running,

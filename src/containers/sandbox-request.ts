@@ -16,7 +16,7 @@ import type { ContainerRecord } from './record.ts'
 import type { ContainerRegistry } from './registry.ts'
 
 /** Endpoint settings of which nothing is asked. */
-export function emptyEndpoint(): EndpointSettings {
+function emptyEndpoint(): EndpointSettings {
   return EndpointSettings.parse({})
 }
 

@@ -30,7 +30,7 @@ export function requireNotRestarting(container: Container): void {
 }
 
 /** The signal that `stop` sends first. */
-export function stopSignalOf(container: Container): number {
+function stopSignalOf(container: Container): number {
   const { StopSignal } = container.record.config
   return StopSignal === '' ? terminate : parseSignal(StopSignal)
 }
@@ -79,7 +79,7 @@ function cancelRestart(core: Core, container: Container): void {
 }
 
 /** Resolves once the container does not run and what it held is released; false when `timeoutMs` comes first. */
-export async function awaitStopped(core: Core, container: Container, timeoutMs?: number): Promise<boolean> {
+async function awaitStopped(core: Core, container: Container, timeoutMs?: number): Promise<boolean> {
   const cancel = new AbortController()
   const stopped = container.state.running
     ? container.waiters.add('not-running', cancel.signal).then(() => true)

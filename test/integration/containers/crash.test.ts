@@ -26,8 +26,9 @@ async function ask(daemon: TestDaemon, method: string, path: string, body?: unkn
 }
 
 const nothing = async () => {}
-const create = (config: object) => (daemon: TestDaemon) =>
-  ask(daemon, 'POST', '/containers/create?name=box', config).then(() => {})
+const create = (config: object) => async (daemon: TestDaemon) => {
+  await ask(daemon, 'POST', '/containers/create?name=box', config)
+}
 const start = (daemon: TestDaemon) => ask(daemon, 'POST', '/containers/box/start')
 const running = async (daemon: TestDaemon) => {
   await create(sleeper)(daemon)
