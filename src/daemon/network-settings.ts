@@ -2,7 +2,7 @@
 import { defaultNetworkSettings, type NetworkDaemonSettings } from '../networks/settings.ts'
 import type { Settings } from './config-values.ts'
 
-/** See the file's head. `instance` names the kernel's objects of this daemon apart from another's. */
+/** See the file's head. `instance` names the kernel's objects of this daemon apart from another's; empty for the usual names. */
 export function networkSettings(
   settings: Settings,
   surroundings: { execRoot: string; instance: string },
@@ -13,10 +13,10 @@ export function networkSettings(
   const pools = settings.pools()
   return {
     ...defaults,
-    instance: own ? defaults.instance : `wharf-${instance}`,
+    instance: own ? defaults.instance : instance,
     runRoot: execRoot,
-    bridgeName: settings.text('bridge', own ? defaults.bridgeName : `wharf-${instance}`),
-    linkPrefix: own ? defaults.linkPrefix : `w${instance}`.slice(0, 7),
+    bridgeName: settings.text('bridge', own ? defaults.bridgeName : `${instance}b`.slice(-15)),
+    linkPrefix: own ? defaults.linkPrefix : instance.slice(0, 7),
     bip: settings.text('bip'),
     fixedCidr: settings.text('fixed-cidr'),
     ipv6: settings.flag('ipv6'),

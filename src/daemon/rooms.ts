@@ -21,6 +21,7 @@ import { ContainerMountService } from '../volumes/container-mounts.ts'
 import { LocalVolumeDriver } from '../volumes/local-driver.ts'
 import { VolumeService } from '../volumes/volume-service.ts'
 import type { EventJournal } from './events.ts'
+import type { Settings } from './config-values.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { defaultPaths } from './default-paths.ts'
 import { networkSettings } from './network-settings.ts'
@@ -104,7 +105,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
 
 function buildNetworks({ live, log, database, events, clock, dataRoot, execRoot }: RoomsParts): Networks {
   return new Networks({
-    settings: networkSettings(live.current, { execRoot, instance: instanceOf(dataRoot) }),
+    settings: networkSettings(live.current, { execRoot, instance: instanceOf(live.current, dataRoot) }),
     database,
     log: log.child('networks'),
     events,
@@ -114,7 +115,7 @@ function buildNetworks({ live, log, database, events, clock, dataRoot, execRoot 
 }
 
 /** Names the kernel's objects of a daemon apart from those of others; empty for the one in the usual place. */
-function instanceOf(dataRoot: string): string {
-  if (dataRoot === defaultPaths.dataRoot) return ''
-  return createHash('sha256').update(dataRoot).digest('hex').slice(0, 6)
+function instanceOf(settings: Settings, dataRoot: string): string {
+  if (settings.has('instance') || dataRoot === defaultPaths.dataRoot) return settings.text('instance')
+  return `wharf${createHash('sha256').update(dataRoot).digest('hex').slice(0, 6)}`
 }

@@ -52,7 +52,8 @@ async function start(engine: ContainerEngine, x: Exchange, connection: HijackedC
     return
   }
   // Throws notFound for an unknown exec.
-  engine.execInspect(x.name)
+  const container = engine.paths(engine.execInspect(x.name).ContainerID)
+  if (!container.running) throw new EngineError('conflict', `container ${container.id} is not running`)
   // The head goes first, as with Docker: clients that read it through a buffer (Python's) lose output that comes
   // together with it. What then goes wrong comes as output, and clients ask for the exit code.
   const socket = connection.takeAsStream(streamType(request.Tty, x.version))

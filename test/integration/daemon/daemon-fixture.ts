@@ -3,9 +3,11 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request, type IncomingMessage } from 'node:http'
+import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { clearKernelState, type KernelNames } from '../../fixtures/kernel-state.ts'
 
 const repository = join(import.meta.dirname, '../../..')
 const executable = join(repository, 'bin/wharfd')
@@ -25,7 +27,6 @@ export class DaemonFixture implements AsyncDisposable {
   #output = ''
 
   constructor() {
-    removeLeavings()
     this.directory = mkdtempSync(join(tmpdir(), `${namePrefix}${process.pid}-`))
     this.socket = join(this.directory, 'wharf.sock')
   }
@@ -41,7 +42,10 @@ export class DaemonFixture implements AsyncDisposable {
   /** Arguments that keep a daemon inside of the directory. */
   ownArguments(): string[] {
     const at = (name: string) => join(this.directory, name)
-    return ['--data-root', at('data'), '--exec-root', at('run'), '--pidfile', at('pid'), '--bridge', 'none']
+    return [
+      ...['--data-root', at('data'), '--exec-root', at('run'), '--pidfile', at('pid')],
+      ...['--bridge', 'none', '--instance', this.#names().instance],
+    ]
   }
 
   /** Writes a configuration file and answers its path. */
@@ -117,19 +121,30 @@ export class DaemonFixture implements AsyncDisposable {
     return { status: response.statusCode ?? 0, headers: response.headers, body: await text(response) }
   }
 
+  #names(): KernelNames {
+    return namesOf(this.directory)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+    await clearKernelState(this.#names())
     rmSync(this.directory, { recursive: true, force: true })
   }
 }
 
-/** What a killed run left: directories of processes that are gone. */
-function removeLeavings(): void {
+/** Names of the kernel objects of the daemon in a directory. */
+function namesOf(directory: string): KernelNames {
+  const instance = `wd${createHash('sha256').update(directory).digest('hex').slice(0, 6)}`
+  return { root: directory, instance, cgroupParent: `/wharf-test-${instance}` }
+}
+
+/** Clears what a killed run left: directories of processes that are gone. Call it before the first fixture. */
+export async function removeLeavings(): Promise<void> {
   for (const name of readdirSync(tmpdir())) {
     const pid = new RegExp(`^${namePrefix}(\\d+)-`).exec(name)?.[1]
     if (pid === undefined || isAlive(pid)) continue
     const directory = join(tmpdir(), name)
-    endDaemon(join(directory, 'pid'))
+    await clearKernelState(namesOf(directory))
     rmSync(directory, { recursive: true, force: true })
   }
 }
@@ -139,15 +154,5 @@ function isAlive(pid: string): boolean {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8') !== ''
   } catch {
     return false
-  }
-}
-
-function endDaemon(pidFile: string): void {
-  try {
-    const pid = readFileSync(pidFile, 'utf8').trim()
-    if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('src/daemon/main.ts'))
-      process.kill(Number(pid), 'SIGKILL')
-  } catch {
-    // There is none.
   }
 }

@@ -6,13 +6,15 @@ import { request as httpsRequest } from 'node:https'
 import { createServer, connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { test } from 'node:test'
+import { before, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { IncomingMessage } from 'node:http'
-import { DaemonFixture } from './daemon-fixture.ts'
+import { DaemonFixture, removeLeavings } from './daemon-fixture.ts'
 
 const run = promisify(execFile)
 const json = (body: string) => JSON.parse(body) as Record<string, unknown>
+
+before(removeLeavings)
 
 test('a daemon answers on its socket, for root and its group alone, and goes without leaving it', async () => {
   await using daemon = new DaemonFixture()
