@@ -217,3 +217,35 @@ test('auto-remove takes the container away after its exit, with its anonymous vo
   assert.deepEqual(world.releasedMounts, [{ id, removeAnonymous: true }])
   assert.equal(world.layers.size + world.mounted.size + world.sandboxes.size, 0)
 })
+
+test('create() refuses to join the processes of a container that is not there, and keeps joined ones by id', async () => {
+  await using fixture = await EngineFixture.make()
+  await assert.rejects(fixture.create({}, { PidMode: 'container:nope' }), {
+    kind: 'invalid',
+    message: 'No such container: nope',
+  })
+  const server = await fixture.create({}, {}, 'server')
+  const side = await fixture.create({}, { PidMode: 'container:server', NetworkMode: 'container:later' })
+  const { HostConfig } = await fixture.engine.inspect(side, { size: false })
+  assert.equal(HostConfig.PidMode, `container:${server}`)
+  assert.equal(HostConfig.NetworkMode, 'container:later')
+})
+
+test('a link gives its parent names and environment, and goes with the linked container', async () => {
+  await using fixture = await EngineFixture.make()
+  const { engine, world } = fixture
+  const db = await fixture.run({ ExposedPorts: { '5432/tcp': {} }, Env: ['MODE=x'] }, {}, 'database')
+  const web = await fixture.run({}, { Links: ['database:db'] }, 'web')
+  assert.deepEqual(world.sandboxes.get(web)?.links, [
+    { containerId: db, containerName: 'database', alias: 'db' },
+  ])
+  const env = world.task(web).start_?.config.Env ?? []
+  assert.ok(env.includes('DB_PORT_5432_TCP_ADDR=172.17.0.2'))
+  assert.ok(env.includes('DB_NAME=/web/db'))
+  assert.ok(env.includes('DB_ENV_MODE=x'))
+  assert.equal(engine.paths('/web/db').id, db)
+  const [row] = (await engine.list(noFilters)).filter(({ Id }) => Id === db)
+  assert.deepEqual(row?.Names, ['/database', '/web/db'])
+  await engine.remove(db, { force: true, volumes: false, link: false })
+  assert.equal((await engine.inspect(web, { size: false })).HostConfig.Links, null)
+})

@@ -3,6 +3,7 @@
  * namespaces, hidden paths) are the runtime's, see `ContainerRuntime.validate`.
  */
 import type { ContainerConfig, HostConfig } from '../spec/container-config.ts'
+import { EngineError } from '../spec/errors.ts'
 import type { ContainerSettings } from './core.ts'
 import { joinedContainer } from './modes.ts'
 import type { ContainerRegistry } from './registry.ts'
@@ -16,8 +17,8 @@ export function completeHostConfig(
   const completed: HostConfig = {
     ...asked,
     NetworkMode: joinedById(asked.NetworkMode, registry),
-    PidMode: joinedById(asked.PidMode, registry),
-    IpcMode: joinedById(asked.IpcMode, registry),
+    PidMode: existingById(asked.PidMode, registry),
+    IpcMode: existingById(asked.IpcMode, registry),
     LogConfig: completeLogConfig(asked.LogConfig, settings),
     Dns: asked.Dns ?? [],
     DnsOptions: asked.DnsOptions ?? [],
@@ -49,6 +50,15 @@ function joinedById(mode: string, registry: ContainerRegistry): string {
   if (reference === undefined || reference === '') return mode
   const joined = registry.find(reference)
   return joined === undefined ? mode : `container:${joined.id}`
+}
+
+/** As `joinedById`, but the container must be there (moby daemon/create.go, generateSecurityOpt). */
+function existingById(mode: string, registry: ContainerRegistry): string {
+  const reference = joinedContainer(mode)
+  if (reference !== undefined && reference !== '' && registry.find(reference) === undefined) {
+    throw new EngineError('invalid', `No such container: ${reference}`)
+  }
+  return joinedById(mode, registry)
 }
 
 /** A port without bindings is published on a port that is picked at start. */
