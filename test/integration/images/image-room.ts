@@ -22,6 +22,8 @@ export type TestRoom = {
   events: TestEvent[]
   users: Map<Digest, ImageUser[]>
   reopen: () => Promise<void>
+  /** Closes the room, for another process to use the directory. */
+  close: () => Promise<void>
   load: (archive: Buffer) => Promise<ProgressMessage[]>
 }
 
@@ -48,7 +50,10 @@ export async function openTestRoom(
       ...options,
     })
   }
+  let isOpen = true
   const close = async () => {
+    if (!isOpen) return
+    isOpen = false
     await test.room?.[Symbol.asyncDispose]()
     test.database?.[Symbol.dispose]()
   }
@@ -61,7 +66,9 @@ export async function openTestRoom(
     reopen: async () => {
       await close()
       await open()
+      isOpen = true
     },
+    close,
     load: async (archive: Buffer) => {
       const messages: ProgressMessage[] = []
       const report = (message: ProgressMessage) => void messages.push(message)
