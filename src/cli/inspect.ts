@@ -20,6 +20,8 @@ export type InspectShape = {
   pointers: readonly string[]
   /** Fields that JSON omits when empty, with their zero values. */
   omitted: Readonly<Record<string, unknown>>
+  /** Adds what newer API versions dropped and templates still ask for. Only templates see it. */
+  complete?: (value: unknown) => void
 }
 
 const untyped: InspectShape = { maps: [], pointers: [], omitted: {} }
@@ -52,6 +54,7 @@ function typedValue(value: unknown, path: string, shape: InspectShape): unknown 
 
 function applyTemplate(template: Template, raw: string, shape: InspectShape): string {
   const value: unknown = JSON.parse(raw)
+  shape.complete?.(value)
   try {
     return template.execute(typedValue(value, '', shape))
   } catch {

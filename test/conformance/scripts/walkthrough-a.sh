@@ -25,7 +25,7 @@ $D run --rm --network regnet busybox cat /etc/resolv.conf | grep -E '^(nameserve
 $D network inspect regnet --format '{{range .Containers}}{{.Name}} {{end}}'
 $D network rm regnet 2>&1 | grep -oE 'has active endpoints'
 $D exec reg_svr sh -c 'ls -d /var/lib/registry'
-$D container diff reg_svr | sort
+$D container diff reg_svr | grep registry
 $D container stats --no-stream --format '{{.Name}}' reg_svr
 $D container top reg_svr | head -1 | tr -s ' '
 $D container exec reg_svr ps -o pid,args | grep -E '^ *1 '

@@ -13,9 +13,9 @@ $D run --rm --network my_network busybox wget -qO- http://blog2/hostname 2>&1 | 
 $D rm -f blog1 blog2; $D network rm my_network
 $D run -d -p 80 --name e1 busybox httpd -f -h /etc >/dev/null
 $D port e1 | head -1 | sed -E 's/:[0-9]{5}$/:PORT/'; $D port e1 80 | head -1 | sed -E 's/:[0-9]{5}$/:PORT/'
-$D run -d -p 18080:80 --name e2 busybox httpd -f -h /etc >/dev/null
-wget -qO- http://127.0.0.1:18080/hostname | awk '{print length($0)}'
-$D run -d -p 18080:80 --name e3 busybox httpd -f -h /etc 2>&1 | grep -oE 'port is already allocated'; $D rm e3
+$D run -d -p 28480:80 --name e2 busybox httpd -f -h /etc >/dev/null
+wget -qO- http://127.0.0.1:28480/hostname | awk '{print length($0)}'
+$D run -d -p 28480:80 --name e3 busybox httpd -f -h /etc 2>&1 | grep -oE 'port is already allocated'; $D rm e3
 $D inspect --format '{{ .NetworkSettings.IPAddress }}' e2 | grep -cE '^[0-9.]+$'
 short=$($D inspect -f '{{.Id}}' e2 | cut -c1-5)
 $D exec -t $short echo prefix | tr -d '\r'; $D kill $short >/dev/null; $D inspect -f '{{.State.ExitCode}}' $short
