@@ -47,7 +47,6 @@ test('dockerode: run gives the output and the exit code', async () => {
     output,
     {
       Tty: false,
-      HostConfig: { NetworkMode: 'host' },
     },
   )
   output.end()
@@ -64,7 +63,6 @@ test('dockerode: attach carries stdin, half-closed, and both streams', async () 
     OpenStdin: true,
     StdinOnce: true,
     AttachStdin: true,
-    HostConfig: { NetworkMode: 'host' },
   })
   const stream = await container.attach({
     stream: true,
@@ -89,7 +87,6 @@ test('dockerode: logs, exec, inspect, stats, archives and removal of a running c
     name: 'dockerode-box',
     Cmd: ['sh', '-c', 'echo started; exec sleep 1000'],
     Labels: { role: 'test' },
-    HostConfig: { NetworkMode: 'host' },
   })
   await container.start()
   const following = await container.logs({ follow: true, stdout: true, stderr: true })
@@ -151,7 +148,6 @@ test('dockerode: events tell a container’s life', async () => {
   const container = await docker.createContainer({
     Image: 'busybox',
     Cmd: ['true'],
-    HostConfig: { NetworkMode: 'host' },
   })
   await container.start()
   await container.wait()

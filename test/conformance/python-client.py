@@ -8,14 +8,14 @@ import docker
 client = docker.from_env()
 result = {"ping": client.ping(), "version": client.version()["Os"]}
 
-result["run"] = client.containers.run("busybox", ["echo", "hello"], network_mode="host", remove=True).decode()
+result["run"] = client.containers.run("busybox", ["echo", "hello"], remove=True).decode()
 try:
-    client.containers.run("busybox", ["sh", "-c", "echo bad >&2; exit 5"], network_mode="host", remove=True)
+    client.containers.run("busybox", ["sh", "-c", "echo bad >&2; exit 5"], remove=True)
 except docker.errors.ContainerError as error:
     result["error"] = [error.exit_status, error.stderr.decode()]
 
 box = client.containers.run(
-    "busybox", ["sh", "-c", "echo one; echo two; exec sleep 1000"], network_mode="host", name="python-box", detach=True
+    "busybox", ["sh", "-c", "echo one; echo two; exec sleep 1000"], name="python-box", detach=True
 )
 lines = box.logs(stream=True, follow=True)
 result["follow"] = [next(lines).decode(), next(lines).decode()]
