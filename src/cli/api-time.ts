@@ -5,8 +5,8 @@ import { CliError } from './errors.ts'
 
 const datePattern = /^\d{4}-\d{2}-\d{2}(T\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?)?(Z|[+-]\d{2}:\d{2})?$/
 
-/** Seconds since 1970 with nanoseconds, as the API takes them; undefined for none. `name` is for the error. */
-export function apiTime(text: string, name: string, nowMs: number = Date.now()): string | undefined {
+/** Seconds since 1970 with nanoseconds, as the API takes them; undefined for none. `name` is for logs' errors, events' have none. */
+export function apiTime(text: string, name = '', nowMs: number = Date.now()): string | undefined {
   if (text === '') return undefined
   if (/^-?\d+(\.\d+)?$/.test(text)) return text
   if (datePattern.test(text)) {
@@ -21,11 +21,9 @@ export function apiTime(text: string, name: string, nowMs: number = Date.now()):
     const nanoseconds = BigInt(Math.round(nowMs * 1e6)) - BigInt(parseDuration(text))
     return `${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}`
   } catch (error) {
-    throw new CliError(
-      `invalid value for ${quoteGo(name)}: failed to parse value as time or duration: ${quoteGo(text)}`,
-      {
-        cause: error,
-      },
-    )
+    const where = name === '' ? '' : `invalid value for ${quoteGo(name)}: `
+    throw new CliError(`${where}failed to parse value as time or duration: ${quoteGo(text)}`, {
+      cause: error,
+    })
   }
 }

@@ -108,7 +108,8 @@ async function runCommand(cli: Cli, found: Extract<Found, { kind: 'command' }>):
 function runGroup(cli: Cli, found: Extract<Found, { kind: 'group' }>): number {
   const { group, rest } = found
   const path = `${cli.program} ${group.name}`
-  const hint = `Usage:  ${path}\n\nRun '${path} --help' for more information`
+  const usage = group.name === 'volume' ? `${path} COMMAND` : path
+  const hint = `Usage:  ${usage}\n\nRun '${path} --help' for more information`
   let parsed
   try {
     parsed = parseFlags({}, rest, false)

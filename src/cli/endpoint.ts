@@ -99,7 +99,7 @@ function contextHost(sources: EndpointSources, name: string): EngineHost {
 /** The engine to talk to. Throws a CliError with Docker's text for an address or context that cannot be used. */
 export function resolveEndpoint(sources: EndpointSources): EngineHost {
   try {
-    if (sources.hosts.length > 1) throw new Error('specify only one -H')
+    if (sources.hosts.length > 1) throw new Error('Specify only one -H')
     const name = currentContextName(sources)
     if (name !== 'default') return contextHost(sources, name)
     const given = sources.hosts[0] || sources.env['WHARF_HOST'] || sources.env['DOCKER_HOST']

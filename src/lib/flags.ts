@@ -155,6 +155,13 @@ type Parsing = {
   rest: string[]
 }
 
+function invalidArgument(shown: string, value: string, error: unknown): FlagError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new FlagError(`invalid argument ${quoteGo(value)} for ${quoteGo(shown)} flag: ${reason}`, {
+    cause: error,
+  })
+}
+
 function setFlag(state: Parsing, name: string, value: string): void {
   const spec = state.flags[name]
   if (spec === undefined) return
@@ -162,8 +169,7 @@ function setFlag(state: Parsing, name: string, value: string): void {
     state.values[name] = spec.parse(value, state.values[name], !state.given.has(name))
   } catch (error) {
     const shown = spec.short === undefined ? `--${name}` : `-${spec.short}, --${name}`
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new FlagError(`invalid argument ${quoteGo(value)} for ${quoteGo(shown)} flag: ${reason}`)
+    throw invalidArgument(shown, value, error)
   }
   state.given.add(name)
   if (spec.deprecated !== undefined)
@@ -178,7 +184,13 @@ function parseLong(state: Parsing, word: string): boolean {
   const name = at < 0 ? body : body.slice(0, at)
   const spec = Object.hasOwn(state.flags, name) ? state.flags[name] : undefined
   if (spec === undefined) {
-    if (name === 'help') return at < 0 || parseBool(body.slice(at + 1))
+    if (name === 'help') {
+      try {
+        return at < 0 || parseBool(body.slice(at + 1))
+      } catch (error) {
+        throw invalidArgument('--help', body.slice(at + 1), error)
+      }
+    }
     throw new FlagError(`unknown flag: --${name}`)
   }
   if (at >= 0) setFlag(state, name, body.slice(at + 1))

@@ -12,13 +12,14 @@ export const command = defineCommand({
   interspersed: false,
   completes: ['image'],
   run: async (cli, { flags, given, args }) => {
+    let request
     try {
       checkPullOption(flags.pull)
       const { env, config } = cli
-      const request = createRequest({ flags, given, args, env, config, host: cli.client.host.text })
-      cli.print(await createContainer(cli, request, flags))
+      request = createRequest({ flags, given, args, env, config, host: cli.client.host.text })
     } catch (error) {
       throw new RunError(failureOf(error).message, { code: 125, cause: error })
     }
+    cli.print(await createContainer(cli, request, flags))
   },
 })

@@ -3,7 +3,7 @@ import { flag } from '../../lib/flags.ts'
 import type { ExecInspect } from '../../spec/container-types.ts'
 import { defineCommand } from '../command.ts'
 import { checkTerminal } from '../container/attach-options.ts'
-import { environmentValue, readKeyValues } from '../container/environment.ts'
+import { environmentValue, inheritedValue, readKeyValues } from '../container/environment.ts'
 import { StreamSession } from '../container/stream-session.ts'
 import { followTerminalSize, terminalSize } from '../container/terminal-size.ts'
 
@@ -12,7 +12,7 @@ export const command = defineCommand({
   flags: {
     detach: flag.bool('Do not wait for the command', { short: 'd' }),
     'detach-keys': flag.string('Keys that leave the command running'),
-    env: flag.list('Set an environment variable', { short: 'e' }),
+    env: flag.list('Set an environment variable', { short: 'e' }, environmentValue),
     'env-file': flag.list('Set the environment variables listed in a file'),
     interactive: flag.bool('Keep standard input open', { short: 'i' }),
     privileged: flag.bool('Give the command all capabilities'),
@@ -26,10 +26,14 @@ export const command = defineCommand({
   run: async (cli, { flags, args }) => {
     const [container = '', ...Cmd] = args
     const path = `/containers/${encodeURIComponent(container)}`
-    const variables = flags.env.map((value) => environmentValue(value, cli.env))
+    const variables = flags.env.map((value) => inheritedValue(value, cli.env))
     const Env = readKeyValues(flags['env-file'], variables, cli.env)
     const attach = { stdin: flags.interactive && !flags.detach, stdout: !flags.detach, stderr: !flags.detach }
-    if (!flags.detach) checkTerminal(cli, attach.stdin, flags.tty)
+    if (attach.stdin && flags.tty && !cli.isInputTerminal) {
+      // A container that is not there is the worse mistake, so it is named first.
+      await cli.client.send('GET', `${path}/json`)
+      checkTerminal(cli, attach.stdin, flags.tty)
+    }
     const detachKeys = flags['detach-keys'] || cli.config.detachKeys || ''
     const size = flags.tty ? terminalSize(cli) : undefined
     const consoleSize = size === undefined ? {} : { ConsoleSize: [size.rows, size.columns] }

@@ -2,8 +2,11 @@
 import { encodeFilters } from '../../client/engine-client.ts'
 import { flag } from '../../lib/flags.ts'
 import type { ContainerSummary } from '../../spec/container-types.ts'
+import { parseTemplate } from '../../lib/go-template.ts'
+import { errorMessage } from '../../spec/errors.ts'
 import { defineCommand } from '../command.ts'
 import { containerList } from '../container/list-format.ts'
+import { CliError } from '../errors.ts'
 import { filterFlag } from '../filters.ts'
 import { formatList } from '../format.ts'
 import { listFormatHelp } from '../inspect.ts'
@@ -29,6 +32,11 @@ export const command = defineCommand({
     if (format === '') format = flags.quiet ? '' : (cli.config.psFormat ?? '')
     const limit = flags.latest && flags.last === -1 ? 1 : flags.last
     const size = flags.size || (!flags.quiet && /\.Size\b/.test(format))
+    try {
+      parseTemplate(format)
+    } catch (error) {
+      throw new CliError(`failed to parse template: ${errorMessage(error)}`, { cause: error })
+    }
     const containers = await cli.client.json<ContainerSummary[]>('GET', '/containers/json', {
       query: {
         all: flags.all,

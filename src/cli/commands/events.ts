@@ -69,8 +69,8 @@ export const command = defineCommand({
     const show = formatter(flags.format)
     const response = await cli.client.request('GET', '/events', {
       query: {
-        since: apiTime(flags.since, 'since'),
-        until: apiTime(flags.until, 'until'),
+        since: apiTime(flags.since),
+        until: apiTime(flags.until),
         filters: encodeFilters(flags.filter),
       },
     })

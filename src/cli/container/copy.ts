@@ -2,7 +2,6 @@
 import { lstatSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, join, posix, resolve } from 'node:path'
 import { readJson } from '../../client/engine-client.ts'
-import { ApiError } from '../../client/errors.ts'
 import type { ContainerPathStat } from '../../spec/container-types.ts'
 import { errorCode } from '../../spec/errors.ts'
 import { humanSize } from '../../lib/units.ts'
@@ -140,8 +139,8 @@ async function containerDestination(cli: Cli, container: string, given: string):
         return { path, exists: true, isDirectory: has(stat.mode, directoryBit), rebaseName: '' }
       }
       path = isAbsolute(stat.linkTarget) ? stat.linkTarget : posix.join(posix.dirname(path), stat.linkTarget)
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error
+    } catch {
+      // Its directory may be there: the engine decides.
       break
     }
   }
@@ -190,8 +189,7 @@ export async function copy(cli: Cli, from: string, to: string, options: CopyOpti
     throw new CliError('copying between containers is not supported')
   }
   if (source.container !== '') {
-    if (source.path === '') throw new CliError('copying from the container requires a path')
-    const path = keepEnding(posix.normalize(`/${source.path}`), source.path)
+    const path = source.path === '' ? '' : keepEnding(posix.normalize(`/${source.path}`), source.path)
     await fromContainer(cli, { container: source.container, path }, target.path, options)
     return
   }

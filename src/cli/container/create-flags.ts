@@ -1,7 +1,15 @@
 /** The flags of `create` and `run`. */
 import { flag } from '../../lib/flags.ts'
 import type { Flag, FlagOptions, FlagValues } from '../../lib/flags.ts'
-import { labelValue, extraHost, ipAddress, linkValue, searchDomain, checkSysctl } from './environment.ts'
+import {
+  environmentValue,
+  labelValue,
+  extraHost,
+  ipAddress,
+  linkValue,
+  searchDomain,
+  checkSysctl,
+} from './environment.ts'
 import { parseMount } from './mounts.ts'
 import type { MountRequest } from './mounts.ts'
 import { parseNetwork } from './networks.ts'
@@ -59,7 +67,7 @@ const identity = {
   user: flag.string('User to run as: <name|uid>[:<group|gid>]', { short: 'u' }),
   'group-add': flag.list('Further groups of the user'),
   workdir: flag.string('Working directory inside the container', { short: 'w' }),
-  env: flag.list('Set an environment variable', { short: 'e' }),
+  env: flag.list('Set an environment variable', { short: 'e' }, environmentValue),
   'env-file': flag.list('Set the environment variables listed in a file'),
   label: flag.list('Attach a label', { short: 'l' }, labelValue),
   'label-file': flag.list('Attach the labels listed in a file'),

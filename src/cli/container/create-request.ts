@@ -5,7 +5,7 @@ import { quoteGo } from '../../lib/go-quote.ts'
 import type { ConfigFile } from '../config-file.ts'
 import { cut, keyValueMap } from './csv.ts'
 import type { CreateFlagValues } from './create-flags.ts'
-import { environmentValue, proxyVariables, readKeyValues } from './environment.ts'
+import { inheritedValue, proxyVariables, readKeyValues } from './environment.ts'
 import { parseTmpfs, parseVolumes } from './mounts.ts'
 import { checkMac, isUserDefined, parseNetworks } from './networks.ts'
 import { parsePorts } from './ports.ts'
@@ -71,7 +71,7 @@ function securityOptions(values: readonly string[]): Record<string, unknown> {
   for (const value of values) {
     let [key, setting] = cut(value, '=')
     if (setting === undefined && key !== 'no-new-privileges') {
-      if (!value.includes(':')) throw new Error(`invalid --security-opt: ${quoteGo(value)}`)
+      if (!value.includes(':')) throw new Error(`Invalid --security-opt: ${quoteGo(value)}`)
       ;[key, setting] = cut(value, ':')
     }
     if (value === 'systempaths=unconfined') unmasked = true
@@ -96,6 +96,15 @@ function checkModes(flags: Flags): void {
   if (!['', 'host'].includes(flags.uts)) throw new Error('--uts: invalid UTS mode')
   if (!['', 'host'].includes(flags.userns)) throw new Error('--userns: invalid USER mode')
   if (!['', 'host', 'private'].includes(flags.cgroupns)) throw new Error('--cgroupns: invalid CGROUP mode')
+}
+
+function checkPlatform(text: string): void {
+  const parts = text.split('/')
+  if (parts.length > 3 || (text !== '' && parts.includes(''))) {
+    throw new Error(
+      `error parsing specified platform: ${quoteGo(text)}: cannot parse platform specifier: invalid argument`,
+    )
+  }
 }
 
 function healthcheck(flags: Flags): Record<string, unknown> | undefined {
@@ -214,7 +223,7 @@ function hostConfig(input: CreateInput, binds: string[], networkMode: string): R
 
 function environment(input: CreateInput): string[] {
   const { flags, env } = input
-  const given = flags.env.map((value) => environmentValue(value, env))
+  const given = flags.env.map((value) => inheritedValue(value, env))
   return [...proxyVariables(input.config, input.host, given), ...readKeyValues(flags['env-file'], given, env)]
 }
 
@@ -230,6 +239,7 @@ export function createRequest(input: CreateInput): CreateRequest {
     stderr: asked.size === 0 || asked.has('stderr'),
   }
   const { binds, volumes } = parseVolumes(flags.volume)
+  checkPlatform(flags.platform)
   const ports = parsePorts(flags.publish, flags.expose)
   const env = environment(input)
   const labels = keyValueMap(readKeyValues(flags['label-file'], flags.label))

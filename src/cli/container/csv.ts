@@ -9,7 +9,7 @@ export function parseCsvRecord(text: string): string[] {
       const field = text.slice(at, comma < 0 ? undefined : comma)
       const quote = field.indexOf('"')
       if (quote >= 0) {
-        throw new Error(`parse error on line 1, column ${at + quote + 1}: bare " in non-quoted field`)
+        throw new Error(`parse error on line 1, column ${at + quote + 1}: bare " in non-quoted-field`)
       }
       fields.push(field)
       if (comma < 0) return fields

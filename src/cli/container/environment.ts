@@ -47,17 +47,22 @@ export function readKeyValues(
   return [...files.flatMap((path) => readKeyValueFile(path, env)), ...values]
 }
 
-/** `-e NAME[=VALUE]`: a name alone takes the value it has here, and is passed on bare when it has none. */
-export function environmentValue(text: string, env: Environment): string {
+/** `-e NAME[=VALUE]` as a flag: a variable has a name. */
+export function environmentValue(text: string): string {
+  if (text === '' || text.startsWith('=')) throw new Error(`invalid environment variable: ${text}`)
+  return text
+}
+
+/** A name alone takes the value it has here, and is passed on bare when it has none. */
+export function inheritedValue(text: string, env: Environment): string {
   const [name, value] = cut(text, '=')
-  if (name === '') throw new Error(`invalid environment variable: ${text}`)
   if (value !== undefined || env[name] === undefined) return text
   return `${name}=${env[name]}`
 }
 
 /** `-l NAME[=VALUE]`. */
 export function labelValue(text: string): string {
-  if (text.startsWith('=')) throw new Error(`invalid label '${text}': empty name`)
+  if (text === '' || text.startsWith('=')) throw new Error(`invalid label '${text}': empty name`)
   return text
 }
 

@@ -170,7 +170,10 @@ export function parseVolumes(values: readonly string[]): {
   const volumes: Record<string, object> = {}
   for (const value of new Set(values)) {
     const [source, rest] = cut(value, ':')
-    if (rest === undefined || source === '') volumes[value] = {}
+    if (rest !== undefined && value.split(':').includes('')) {
+      throw new Error(`invalid spec: ${value}: empty section between colons`)
+    }
+    if (rest === undefined) volumes[value] = {}
     else if (source.startsWith('.') && !isAbsolute(source)) binds.push(`${resolve(source)}:${rest}`)
     else binds.push(value)
   }
