@@ -1,6 +1,6 @@
 /** `GET /system/df`: what containers, images and volumes take on disk, and how much of it nobody needs. */
+import type { ImagesUsage } from '../images/image-list.ts'
 import type { ContainerSummary } from '../spec/container-types.ts'
-import type { ImageSummary } from '../spec/image-types.ts'
 import type { DiskUsage, UsageSummary } from '../spec/system-types.ts'
 import type { Volume } from '../spec/volume-types.ts'
 import type { UsageKind } from './routes/system.ts'
@@ -9,8 +9,7 @@ import type { UsageKind } from './routes/system.ts'
 export type UsageSources = {
   /** All containers with their sizes. */
   containers: () => Promise<ContainerSummary[]>
-  /** All images, with what they share; `layersBytes` counts every layer once. */
-  images: () => Promise<{ images: ImageSummary[]; layersBytes: number }>
+  images: () => Promise<ImagesUsage>
   /** All volumes, with their sizes. */
   volumes: () => Promise<Volume[]>
 }
@@ -37,25 +36,15 @@ export async function diskUsage(sources: UsageSources, kinds: ReadonlySet<UsageK
   }
 }
 
-function imageUsage({
-  images,
-  layersBytes,
-}: {
-  images: ImageSummary[]
-  layersBytes: number
-}): Partial<DiskUsage> {
-  const used = images.filter((image) => image.Containers > 0)
-  // What only unused images have: all layers, less those that a used image shows.
-  const usedBytes = used.reduce((sum, image) => sum + image.Size - Math.max(image.SharedSize, 0), 0)
-  const shared = used.reduce((most, image) => Math.max(most, image.SharedSize), 0)
-  const usage: UsageSummary = {
-    ActiveCount: used.length,
-    TotalCount: images.length,
-    Reclaimable: Math.max(0, layersBytes - usedBytes - shared),
-    TotalSize: layersBytes,
-    Items: images,
+function imageUsage(usage: ImagesUsage): Partial<DiskUsage> {
+  const summary: UsageSummary = {
+    ActiveCount: usage.activeCount,
+    TotalCount: usage.totalCount,
+    Reclaimable: usage.reclaimableBytes,
+    TotalSize: usage.totalBytes,
+    Items: usage.items,
   }
-  return { LayersSize: layersBytes, Images: images, ImageUsage: usage }
+  return { LayersSize: usage.totalBytes, Images: usage.items, ImageUsage: summary }
 }
 
 function containerUsage(containers: ContainerSummary[]): Partial<DiskUsage> {

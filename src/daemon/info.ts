@@ -28,6 +28,7 @@ export type InfoSources = {
   images: () => number
   eventListeners: () => number
   runtime: RuntimeFacts
+  networkDrivers: () => string[]
   debug: () => boolean
 }
 
@@ -82,7 +83,7 @@ export function systemInfo(sources: InfoSources): SystemInfo {
     DriverStatus: sources.storage.status,
     Plugins: {
       Volume: ['local'],
-      Network: ['bridge', 'host', 'ipvlan', 'macvlan', 'null', 'overlay'],
+      Network: sources.networkDrivers(),
       Authorization: null,
       Log: ['journald', 'json-file', 'local', 'none', 'syslog'],
     },

@@ -2,6 +2,7 @@
 import type { KernelFacts } from '../kernel/host-info.ts'
 import { systemClock } from '../lib/clock.ts'
 import { EngineError } from '../spec/errors.ts'
+import { diskUsage, type UsageSources } from './disk-usage.ts'
 import type { EventJournal } from './events.ts'
 import type { Host } from './hosts.ts'
 import { fileSystemOf, systemInfo, systemVersion, type InfoSources, type RuntimeFacts } from './info.ts'
@@ -42,7 +43,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...systemRoutes({
       info: () => systemInfo(sources),
       version: () => systemVersion(sources),
-      diskUsage: async () => ({}),
+      diskUsage: (kinds) => diskUsage(usageSources(rooms), kinds),
       login: () => {
         throw new EngineError('notImplemented', 'registry login is not supported yet')
       },
@@ -63,6 +64,15 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...imageLoadRoutes(rooms.files.service),
     ...imageRoutes(rooms.files.service, commitsOf(engine, rooms.files.service)),
   ]
+}
+
+function usageSources({ containers, files, volumes }: Rooms): UsageSources {
+  const filters = new Map<string, string[]>()
+  return {
+    containers: () => containers.list({ all: true, limit: 0, size: true, filters }),
+    images: () => files.service.usage(),
+    volumes: () => volumes.usage(),
+  }
 }
 
 /** A page may attach from where the API itself is served, and from where the CORS setting says. */
@@ -89,9 +99,10 @@ function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id 
       ],
     },
     containers: () => rooms.containers.counts(),
-    images: () => rooms.files.images.all().length,
+    images: () => rooms.files.service.count(),
     eventListeners: () => events.listenerCount,
     runtime,
+    networkDrivers: () => rooms.networks.service.drivers(),
     debug: () => live.current.flag('debug'),
   }
 }

@@ -42,10 +42,14 @@ export class DaemonFixture implements AsyncDisposable {
   /** Arguments that keep a daemon inside of the directory. */
   ownArguments(): string[] {
     const at = (name: string) => join(this.directory, name)
-    return [
-      ...['--data-root', at('data'), '--exec-root', at('run'), '--pidfile', at('pid')],
-      ...['--bridge', 'none', '--instance', this.#names().instance],
-    ]
+    const flags = {
+      'data-root': at('data'),
+      'exec-root': at('run'),
+      pidfile: at('pid'),
+      bridge: 'none',
+      instance: this.#names().instance,
+    }
+    return Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
   }
 
   /** Writes a configuration file and answers its path. */
