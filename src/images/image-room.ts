@@ -6,9 +6,9 @@ import { mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { ContentStore } from '../content/content-store.ts'
+import { chooseDriver } from '../layers/choose-driver.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
 import { LayerStore } from '../layers/layer-store.ts'
-import { Overlay2Driver } from '../layers/overlay2-driver.ts'
 import { OverlayRootfsStore } from '../layers/rootfs-store.ts'
 import { Trash } from '../layers/trash.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
@@ -31,6 +31,8 @@ export type ImageRoomOptions = {
   events: ImageEvents
   host: Platform
   clock?: Clock
+  /** `overlay2` or `vfs`; empty for the best that works. */
+  storageDriver?: string
   /** A layer that unpacks to more is refused. */
   maxLayerBytes?: number
 }
@@ -63,7 +65,13 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   )
   const tasks = opening.use(new TaskGroup(log.child('layers')))
   const trash = new Trash({ directory: join(root, 'trash'), pool, tasks })
-  const driver = new Overlay2Driver({ directory: join(root, 'layers', 'overlay2'), trash, pool })
+  const driver = await chooseDriver({
+    name: options.storageDriver ?? '',
+    directory: join(root, 'layers'),
+    trash,
+    pool,
+    log: log.child('layers'),
+  })
   const maxLayerBytes = options.maxLayerBytes ?? defaultMaxLayerBytes
   const content = new ContentStore(join(root, 'content'), database)
   const layers = new LayerStore({ database, driver, pool, maxLayerBytes })

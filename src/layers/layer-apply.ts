@@ -155,7 +155,7 @@ export class LayerApply {
       await pool.run({ kind: 'inherit', directory: draft.directory, implied: unpacked.implied, lowers })
     }
     const directory = id.slice(id.indexOf(':') + 1)
-    await draft.publish(directory)
+    await draft.publish(directory, layers.map((layer) => layer.directory).toReversed())
     undo.defer(async () => {
       // Published and not committed: nothing names it.
       if (store.get(id) === undefined) await driver.removeLayer(directory)

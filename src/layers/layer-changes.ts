@@ -18,12 +18,15 @@ const deleted = 2
 /** What lies below a name: the visible file, and for a directory the directories that are merged there. */
 type Below = { stats: BigIntStats; hostPath: string; merged: string[] }
 
-/** Changes of `upper` against `lowers` (host directories, topmost first), sorted by path. */
-export function layerChanges(upper: string, lowers: readonly string[]): FilesystemChange[] {
+/**
+ * Changes of `upper` against `lowers` (host directories, topmost first), sorted by path. With `whole` the upper
+ * directory is the whole tree, so that what it lacks is gone.
+ */
+export function layerChanges(upper: string, lowers: readonly string[], whole = false): FilesystemChange[] {
   using root = openRoot(upper)
   using readable = openUnder(root.fd, '.', { flags: openFlags.O_RDONLY | openFlags.O_DIRECTORY })
   const changes: FilesystemChange[] = []
-  collect({ fd: readable.fd, path: '/', merged: lowers, opaque: false }, changes)
+  collect({ fd: readable.fd, path: '/', merged: lowers, opaque: whole }, changes)
   return changes.sort((a, b) => Buffer.compare(encodePath(a.Path), encodePath(b.Path)))
 }
 

@@ -12,7 +12,7 @@ import { TarDecoder } from '../lib/tar-reader.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
 import { inheritAttributes } from './inherit.ts'
 import { layerChanges } from './layer-changes.ts'
-import { layerTar } from './layer-tar.ts'
+import { changesTar, layerTar } from './layer-tar.ts'
 import { LayerWriter } from './layer-writer.ts'
 
 /** What a worker is asked to do. Paths are host paths. */
@@ -21,10 +21,13 @@ export type LayerJob =
   | { kind: 'unpack'; source: string; algorithm: 'sha256' | 'sha512'; target?: string; maxBytes: number }
   /** Gives directories that a layer used without describing them the attributes they have below. */
   | { kind: 'inherit'; directory: string; implied: string[]; lowers: string[] }
-  /** Writes a layer directory as a tar to a new file, synced. */
-  | { kind: 'pack'; directory: string; target: string }
-  | { kind: 'changes'; upper: string; lowers: string[] }
-  | { kind: 'usage'; directory: string }
+  /** Writes a layer directory, or what a whole tree changed against `base`, as a tar to a new file, synced. */
+  | { kind: 'pack'; directory: string; base?: string; target: string }
+  /** Lays layer directories over one another, the last on top, as one tree. */
+  | { kind: 'merge'; sources: string[]; target: string }
+  | { kind: 'changes'; upper: string; lowers: string[]; whole?: boolean }
+  /** Bytes of a tree; with `base` only of what differs from that one. */
+  | { kind: 'usage'; directory: string; base?: string }
   | { kind: 'remove'; path: string }
   | { kind: 'sync'; path: string }
 
@@ -55,10 +58,13 @@ export async function runLayerJob(job: LayerJob, context: JobContext): Promise<L
       return {}
     case 'pack':
       return { packed: pack(job, context) }
+    case 'merge':
+      merge(job, context)
+      return {}
     case 'changes':
-      return { changes: layerChanges(job.upper, job.lowers) }
+      return { changes: layerChanges(job.upper, job.lowers, job.whole) }
     case 'usage':
-      return { bytes: treeBytes(job.directory, context) }
+      return { bytes: treeBytes(job, context) }
     case 'remove':
       rmSync(job.path, { recursive: true, force: true })
       return {}
@@ -118,15 +124,32 @@ function* hashedFile(path: string, hash: Hash, counted: { bytes: number }): Gene
   }
 }
 
+/** Trees go through their tars, which carry links, owners, times and xattrs, and take whiteouts away on the way. */
+function merge({ sources, target }: { sources: string[]; target: string }, context: JobContext): void {
+  for (const source of sources) {
+    using writer = new LayerWriter(target, { maxBytes: Number.POSITIVE_INFINITY, flatten: true })
+    const decoder = new TarDecoder()
+    for (const chunk of layerTar(source)) {
+      context.check()
+      for (const event of decoder.push(chunk)) writer.handle(event)
+    }
+    decoder.finish()
+    writer.finish()
+    inheritAttributes(target, ['/'], [source])
+  }
+}
+
 function pack(
-  { directory, target }: { directory: string; target: string },
+  { directory, base, target }: { directory: string; base?: string; target: string },
   context: JobContext,
 ): { digest: string; bytes: number } {
   const hash = createHash('sha256')
   let bytes = 0
   const fd = openSync(target, 'wx', 0o600)
   try {
-    for (const chunk of layerTar(directory)) {
+    const chunks =
+      base === undefined ? layerTar(directory) : changesTar(directory, layerChanges(directory, [base], true))
+    for (const chunk of chunks) {
       context.check()
       hash.update(chunk)
       for (let written = 0; written < chunk.length;) written += writeSync(fd, chunk, written)
@@ -140,12 +163,14 @@ function pack(
 }
 
 /** Bytes of all files and links, each inode once; directories count nothing, as in Docker. */
-function treeBytes(directory: string, context: JobContext): number {
+function treeBytes({ directory, base }: { directory: string; base?: string }, context: JobContext): number {
+  const changes = base === undefined ? undefined : layerChanges(directory, [base], true)
+  const counted = changes === undefined ? undefined : new Set(changes.map((change) => change.Path))
   const seen = new Set<bigint>()
   let bytes = 0n
-  for (const { stats } of walkTree(directory)) {
+  for (const { path, stats } of walkTree(directory)) {
     context.check()
-    if (stats.isDirectory()) continue
+    if (stats.isDirectory() || counted?.has(path) === false) continue
     if (stats.nlink > 1n) {
       if (seen.has(stats.ino)) continue
       seen.add(stats.ino)

@@ -9,6 +9,7 @@ import { getXattr, listXattrs } from '../kernel/xattr.ts'
 import { decodePath, fsPath } from '../lib/path-bytes.ts'
 import { tarHeader, tarPaddingBytes, type TarEntryType, type TarHeader } from '../lib/tar-format.ts'
 import { encodeTarHeader, tarTrailer } from '../lib/tar-writer.ts'
+import type { FilesystemChange } from '../spec/container-types.ts'
 import { isOpaque, isWhiteout } from './overlay-marks.ts'
 
 const zeros = Buffer.alloc(64 * 1024)
@@ -19,6 +20,22 @@ export function* layerTar(directory: string): Generator<Uint8Array, void, void> 
   const links = new Map<string, string>()
   const buffer = Buffer.allocUnsafe(pieceBytes)
   for (const entry of walkTree(directory)) yield* entryBytes(entry, links, buffer)
+  yield tarTrailer
+}
+
+/** As `layerTar`, of a whole tree: only what the changes name. */
+export function* changesTar(
+  directory: string,
+  changes: readonly FilesystemChange[],
+): Generator<Uint8Array, void, void> {
+  const links = new Map<string, string>()
+  const buffer = Buffer.allocUnsafe(pieceBytes)
+  const kept = new Set(changes.filter((change) => change.Kind !== 2).map((change) => change.Path))
+  for (const entry of walkTree(directory)) if (kept.has(entry.path)) yield* entryBytes(entry, links, buffer)
+  for (const { Path, Kind } of changes) {
+    if (Kind !== 2) continue
+    yield encodeTarHeader(tarHeader({ name: whiteoutName(Path.slice(1)), type: 'file', mode: 0 }))
+  }
   yield tarTrailer
 }
 

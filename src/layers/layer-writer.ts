@@ -7,7 +7,7 @@
  * outside is ever touched, whatever links the archive has made before. Names that climb out are refused, as Docker
  * refuses them.
  */
-import { closeSync, ftruncateSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, readdirSync, rmSync, writeSync } from 'node:fs'
 import { posix } from 'node:path'
 import {
   chmodAt,
@@ -24,7 +24,7 @@ import {
 } from '../kernel/file-tree.ts'
 import { fdPath, openFlags, openUnder, type OwnedFd } from '../kernel/scoped-path.ts'
 import { setXattr } from '../kernel/xattr.ts'
-import { encodePath } from '../lib/path-bytes.ts'
+import { decodePath, encodePath } from '../lib/path-bytes.ts'
 import { TarError, type TarHeader } from '../lib/tar-format.ts'
 import type { TarEvent } from '../lib/tar-reader.ts'
 import { errorCode } from '../spec/errors.ts'
@@ -42,6 +42,8 @@ export type WrittenLayer = {
 export type LayerWriterOptions = {
   /** Content beyond this is refused: a decompression bomb. */
   maxBytes: number
+  /** Whiteouts remove what is there instead of leaving overlay's marks: the target is a whole tree. */
+  flatten?: boolean
 }
 
 const whiteoutPrefix = '.wh.'
@@ -189,6 +191,10 @@ export class LayerWriter implements Disposable {
     if (name === '' || name === '.' || name === '..')
       throw new TarError(`invalid whiteout name: ${posix.basename(path)}`)
     const parent = this.#parents.open(posix.dirname(path))
+    if (this.#options.flatten === true) {
+      this.#removeExisting({ path: posix.join(posix.dirname(path), name), parent, name })
+      return
+    }
     try {
       makeNodeAt(parent, name, { type: 'character', major: 0, minor: 0 })
       this.#whiteouts.add(posix.join(posix.dirname(path), name))
@@ -200,6 +206,14 @@ export class LayerWriter implements Disposable {
   }
 
   #makeOpaque(path: string): void {
+    if (this.#options.flatten === true) {
+      for (const name of readdirSync(fdPath(this.#parents.open(path)), { encoding: 'buffer' }).map(
+        decodePath,
+      )) {
+        this.#removeExisting({ path: posix.join(path, name), parent: this.#parents.open(path), name })
+      }
+      return
+    }
     setOpaque(`${fdPath(this.#parents.open(path))}/.`)
   }
 
@@ -263,7 +277,8 @@ function isDirectory(parent: number, name: string): boolean {
     })
     return true
   } catch (error) {
-    if (errorCode(error) === 'ENOTDIR' || errorCode(error) === 'ELOOP') return false
+    const code = errorCode(error)
+    if (code === 'ENOTDIR' || code === 'ELOOP' || code === 'ENOENT') return false
     throw error
   }
 }

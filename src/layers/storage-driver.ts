@@ -9,8 +9,8 @@ import type { FilesystemChange } from '../spec/container-types.ts'
 export interface DraftLayer extends AsyncDisposable {
   /** Where to write the files. */
   readonly directory: string
-  /** Makes the layer visible under its name, replacing leavings of that name. */
-  publish(name: string): Promise<void>
+  /** Makes the layer visible under its name on top of `lowers`, replacing leavings of that name. */
+  publish(name: string, lowers: readonly string[]): Promise<void>
 }
 
 /** See the file's head. Layer names are plain file names; lists of them are topmost first. */

@@ -30,7 +30,7 @@ export type TestRoom = {
 /** Opens a room that is taken down with the test. */
 export async function openTestRoom(
   t: TestContext,
-  options: { maxLayerBytes?: number } = {},
+  options: { maxLayerBytes?: number; storageDriver?: string } = {},
 ): Promise<TestRoom> {
   const root = mkdtempSync(join(tmpdir(), 'wharf-images-'))
   const test: Partial<TestRoom> & { events: TestEvent[]; users: Map<Digest, ImageUser[]> } = {

@@ -1,0 +1,126 @@
+/** What every storage driver must do, through the stores that stand on it. */
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { targetReference } from '../../../src/images/image-service.ts'
+import { ContainerConfig } from '../../../src/spec/container-config.ts'
+import { tarHeader } from '../../../src/lib/tar-format.ts'
+import { busyboxImage, imageArchive, tarOf } from '../../../tools/images/busybox.ts'
+import { inTree, newContainerId, openTestRoom, type TestRoom } from '../images/image-room.ts'
+
+const busybox = await busyboxImage()
+const second = await tarOf([
+  {
+    header: tarHeader({ name: 'etc/added', type: 'file', size: 1, mode: 0o640 }),
+    content: [Buffer.from('x')],
+  },
+  { header: tarHeader({ name: 'var/.wh.www', type: 'file' }) },
+  { header: tarHeader({ name: 'root/', type: 'directory', mode: 0o750 }) },
+  { header: tarHeader({ name: 'root/.wh..wh..opq', type: 'file' }) },
+])
+const archive = await imageArchive([{ ...busybox, layers: [...busybox.layers, second], names: ['two:1'] }])
+
+for (const storageDriver of ['overlay2', 'vfs']) {
+  const open = async (t: TestContext) => {
+    const test = await openTestRoom(t, { storageDriver })
+    await test.load(archive)
+    return test
+  }
+  const start = async ({ room }: TestRoom) => {
+    const id = newContainerId()
+    await room.rootfs.prepare(id, room.images.resolve('two:1').topLayer, {})
+    return { id, tree: await room.rootfs.mount(id, { volatile: false }) }
+  }
+
+  test(`${storageDriver}: a container sees all layers and the init layer`, async (t) => {
+    const test = await open(t)
+    const { id, tree } = await start(test)
+    assert.equal(test.room.rootfs.driverName, storageDriver)
+    assert.ok(existsSync(join(tree, 'etc/added')) && !existsSync(join(tree, 'var/www')))
+    assert.equal(statSync(join(tree, 'root')).mode & 0o7777, 0o750)
+    assert.equal(statSync(join(tree, 'tmp')).mode & 0o7777, 0o1777)
+    assert.equal(readFileSync(join(tree, 'etc/hostname'), 'utf8'), '')
+    assert.ok(existsSync(join(tree, '.dockerenv')))
+    assert.deepEqual(await test.room.rootfs.changes(id), [])
+    assert.equal((await test.room.rootfs.usage(id)).writableBytes, 0)
+  })
+
+  test(`${storageDriver}: containers of one image do not see each other's changes, which stay over a restart`, async (t) => {
+    const test = await open(t)
+    const one = await start(test)
+    const two = await start(test)
+    inTree(one.tree, 'echo one > /etc/added; rm -r /home')
+    assert.equal(readFileSync(join(two.tree, 'etc/added'), 'utf8'), 'x')
+    await test.room.rootfs.unmount(one.id)
+    await test.reopen()
+    const tree = await test.room.rootfs.mount(one.id, { volatile: false })
+    assert.equal(readFileSync(join(tree, 'etc/added'), 'utf8'), 'one\n')
+    assert.equal(await test.room.rootfs.mount(one.id, { volatile: false }), tree)
+    assert.deepEqual(
+      (await test.room.rootfs.changes(one.id)).map(({ Kind, Path }) => `${'CAD'[Kind]} ${Path}`),
+      ['C /etc', 'C /etc/added', 'D /home'],
+    )
+    assert.equal((await test.room.rootfs.usage(one.id)).writableBytes, 4)
+    assert.deepEqual((await test.room.rootfs.list()).sort(), [one.id, two.id].sort())
+  })
+
+  test(`${storageDriver}: a commit carries what was added, changed and removed`, async (t) => {
+    const test = await open(t)
+    const { id, tree } = await start(test)
+    inTree(
+      tree,
+      'mkdir -m 700 /data; echo a > /data/a; ln /data/a /data/b; rm /etc/added; rm -r /var/spool; mkdir /var/spool; touch /var/spool/new',
+    )
+    const request = {
+      containerId: id,
+      imageId: test.room.images.resolve('two:1').id,
+      containerConfig: ContainerConfig.parse({}),
+      config: undefined,
+      changes: [],
+      comment: '',
+      author: '',
+      reference: targetReference('made', ''),
+    }
+    await test.room.service.commit(request, AbortSignal.timeout(60_000))
+    const made = newContainerId()
+    await test.room.rootfs.prepare(made, test.room.images.resolve('made').topLayer, {})
+    const result = await test.room.rootfs.mount(made, { volatile: true })
+    assert.equal(
+      inTree(result, 'stat -c "%a %h" /data /data/a; ls /var/spool; ls /etc/added 2>/dev/null || echo gone'),
+      '700 2\n644 2\nnew\ngone\n',
+    )
+  })
+
+  test(`${storageDriver}: removal is at once and leaves nothing`, async (t) => {
+    const test = await open(t)
+    const { id } = await start(test)
+    await test.room.rootfs.remove(id)
+    await test.room.rootfs.remove(id)
+    await assert.rejects(test.room.rootfs.mount(id, { volatile: false }))
+    await test.room.service.remove('two:1', { force: false, noPrune: false })
+    await test.room.idle()
+    for (const directory of ['trash', `layers/${storageDriver}/drafts`, `layers/${storageDriver}/writable`]) {
+      assert.deepEqual(readdirSync(join(test.root, directory)), [])
+    }
+    assert.deepEqual(readdirSync(join(test.root, 'layers', storageDriver, 'layers')), ['.none'])
+  })
+
+  test(`${storageDriver}: an image without layers is an empty tree with the init layer`, async (t) => {
+    const test = await openTestRoom(t, { storageDriver })
+    await test.load(
+      await imageArchive([{ config: { architecture: 'amd64', os: 'linux' }, layers: [], names: ['none:1'] }]),
+    )
+    const id = newContainerId()
+    await test.room.rootfs.prepare(id, test.room.images.resolve('none:1').topLayer, {})
+    const tree = await test.room.rootfs.mount(id, { volatile: true })
+    assert.deepEqual(readdirSync(tree).sort(), ['.dockerenv', 'dev', 'etc', 'proc', 'sys'])
+  })
+}
+
+test('an unknown driver is refused, and each driver keeps its own', async (t) => {
+  const test = await openTestRoom(t)
+  await test.load(archive)
+  await assert.rejects(openTestRoom(t, { storageDriver: 'zfs' }), /driver not supported: zfs/)
+  assert.equal(test.room.rootfs.driverName, 'overlay2')
+})
