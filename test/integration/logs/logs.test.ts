@@ -176,7 +176,10 @@ test('the none driver keeps nothing and says so; bad options are refused as Dock
   )
   const create = async (...flags: string[]) => (await daemon.docker(['create', ...flags, 'busybox'])).stderr
   assert.match(await create('--log-opt', 'colour=red'), /unknown log opt 'colour' for json-file log driver/)
-  assert.match(await create('--log-driver', 'nope'), /logger: no log driver named 'nope' is registered/)
+  assert.match(
+    await create('--log-driver', 'nope'),
+    /error looking up logging plugin nope: plugin "nope" not found/,
+  )
 })
 
 test('a slow reader holds up neither the container nor another reader', async () => {
