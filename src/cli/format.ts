@@ -41,7 +41,8 @@ export function rowJson<Row>(list: ListFormat<Row>, row: Row): string {
     const value = list.fields[name]?.value(row)
     if (typeof value !== 'function') shown[name] = value
   }
-  return goJson(shown)
+  // Docker's rows go through an encoder that escapes what HTML would mind.
+  return goJson(shown).replaceAll(/[<>&]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`)
 }
 
 /** Splits a format into its template and whether it is a table. */
@@ -59,6 +60,18 @@ export function templateError(error: unknown): CliError {
   return new CliError(`template parsing error: ${errorMessage(error)}`, { cause: error })
 }
 
+/** A label's column is headed by the last part of its name. */
+function labelTitle(name: unknown): string {
+  return (typeof name === 'string' ? (name.split('.').at(-1) ?? '') : '').replaceAll(/[-_]/g, ' ')
+}
+
+function headerTitles<Row>(list: ListFormat<Row>, template: string): unknown {
+  const titles: Record<string, unknown> = {}
+  for (const [name, field] of Object.entries(list.fields)) titles[name] = field.header
+  if (!/\.Label\b/.test(template)) return titles
+  return new GoStruct('formatter.SubHeaderContext', { ...titles, Label: labelTitle })
+}
+
 /** Prints rows. Throws a CliError for a bad template; rows before the failing one are lost, as with Docker. */
 export function formatList<Row>(list: ListFormat<Row>, format: string, rows: Iterable<Row>): string {
   const { template: source, table } = interpret(list, format)
@@ -71,9 +84,7 @@ export function formatList<Row>(list: ListFormat<Row>, format: string, rows: Ite
       text += `${template.execute(struct)}\n`
     }
     if (!table) return text
-    const titles: Record<string, unknown> = {}
-    for (const [name, field] of Object.entries(list.fields)) titles[name] = field.header
-    const header = template.execute(titles, { functions: headerFunctions })
+    const header = template.execute(headerTitles(list, source), { functions: headerFunctions })
     return alignColumns(`${header}\n${text}`)
   } catch (error) {
     throw templateError(error)

@@ -92,6 +92,7 @@ export class EngineClient {
   readonly host: EngineHost
   readonly #options: ClientOptions
   readonly #idle: Duplex[] = []
+  readonly #open = new Set<Duplex>()
   #ping: Promise<PingResult> | undefined
 
   constructor(options: ClientOptions) {
@@ -146,12 +147,13 @@ export class EngineClient {
 
   /** Opens a bare stream to the engine, for `system dial-stdio`. */
   async dial(): Promise<Duplex> {
-    return await this.#open()
+    return await this.#connect()
   }
 
-  /** Ends idle connections. */
+  /** Ends all connections, also those whose answer nobody has read to its end. */
   close(): void {
-    for (const stream of this.#idle.splice(0)) stream.destroy()
+    this.#idle.length = 0
+    for (const stream of this.#open) stream.destroy()
   }
 
   [Symbol.dispose](): void {
@@ -201,10 +203,12 @@ export class EngineClient {
     }
   }
 
-  async #open(): Promise<Duplex> {
+  async #connect(): Promise<Duplex> {
     try {
       const stream = await openStream(this.host)
       stream.on('error', () => {})
+      this.#open.add(stream)
+      stream.once('close', () => this.#open.delete(stream))
       return stream
     } catch (error) {
       throw this.#unreachable(error)
@@ -231,7 +235,7 @@ export class EngineClient {
     while (true) {
       const reused = this.#idle.pop()
       if (reused?.destroyed === true) continue
-      const stream = reused ?? (await this.#open())
+      const stream = reused ?? (await this.#connect())
       const release = (reusable: boolean) => {
         if (reusable && !stream.destroyed) this.#idle.push(stream)
         else stream.destroy()

@@ -81,7 +81,9 @@ function indexOne(item: unknown, key: unknown): unknown {
   }
   if (isGoMap(item)) {
     if (typeof key !== 'string') throw new Error(`value has type ${goType(key)}; should be string`)
-    return Object.hasOwn(item, key) ? item[key] : undefined
+    if (Object.hasOwn(item, key)) return item[key]
+    // The zero value of what the map holds; labels, options and the like hold strings.
+    return Object.values(item).every((value) => typeof value === 'string') ? '' : undefined
   }
   throw new Error(`can't index item of type ${goType(item)}`)
 }

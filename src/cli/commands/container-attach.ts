@@ -10,10 +10,10 @@ import { beginWait } from '../container/wait.ts'
 import { CliError } from '../errors.ts'
 
 function checkState(state: ContainerInspect['State']): void {
-  if (!state.Running) throw new CliError('cannot attach to a stopped container, start it first')
-  if (state.Paused) throw new CliError('cannot attach to a paused container, unpause it first')
+  if (!state.Running) throw new CliError('You cannot attach to a stopped container, start it first')
+  if (state.Paused) throw new CliError('You cannot attach to a paused container, unpause it first')
   if (state.Restarting)
-    throw new CliError('cannot attach to a restarting container, wait until it is running')
+    throw new CliError('You cannot attach to a restarting container, wait until it is running')
 }
 
 /** See the file's description. */

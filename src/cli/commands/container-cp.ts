@@ -11,12 +11,12 @@ export const command = defineCommand({
   },
   count: { min: 2, max: 2 },
   completes: ['container', 'file'],
-  run: async (cli, { flags, args }) => {
+  run: async (cli, { flags, given, args }) => {
     const { copy } = await import('../container/copy.ts')
     await copy(cli, args[0] ?? '', args[1] ?? '', {
       archive: flags.archive,
       followLink: flags['follow-link'],
-      quiet: flags.quiet,
+      quiet: given.has('quiet') ? flags.quiet : !cli.stdout.isTerminal,
     })
   },
 })

@@ -8,8 +8,39 @@ import { defineCommand } from '../command.ts'
 import { containerList } from '../container/list-format.ts'
 import { CliError } from '../errors.ts'
 import { filterFlag } from '../filters.ts'
-import { formatList } from '../format.ts'
+import { formatList, rowStruct } from '../format.ts'
 import { listFormatHelp } from '../inspect.ts'
+
+const emptyRow: ContainerSummary = {
+  Id: '',
+  Names: [],
+  Image: '',
+  ImageID: '',
+  Command: '',
+  Created: 0,
+  Ports: [],
+  Labels: {},
+  State: 'created',
+  Status: '',
+  HostConfig: { NetworkMode: '' },
+  NetworkSettings: { Networks: {} },
+  Mounts: [],
+}
+
+/** Tries the template on nothing, so that a bad one is refused before the engine is asked. */
+function checkTemplate(format: string): void {
+  let template
+  try {
+    template = parseTemplate(format)
+  } catch (error) {
+    throw new CliError(`failed to parse template: ${errorMessage(error)}`, { cause: error })
+  }
+  try {
+    template.execute(rowStruct(containerList({ truncate: true, size: false }), emptyRow))
+  } catch (error) {
+    throw new CliError(`failed to execute template: ${errorMessage(error)}`, { cause: error })
+  }
+}
 
 /** See the file's description. */
 export const command = defineCommand({
@@ -30,13 +61,11 @@ export const command = defineCommand({
   run: async (cli, { flags }) => {
     let { format } = flags
     if (format === '') format = flags.quiet ? '' : (cli.config.psFormat ?? '')
+    else if (flags.quiet)
+      cli.warn('WARNING: Ignoring custom format, because both --format and --quiet are set.')
     const limit = flags.latest && flags.last === -1 ? 1 : flags.last
-    const size = flags.size || (!flags.quiet && /\.Size\b/.test(format))
-    try {
-      parseTemplate(format)
-    } catch (error) {
-      throw new CliError(`failed to parse template: ${errorMessage(error)}`, { cause: error })
-    }
+    const size = flags.size || (!flags.quiet && /\.Size\b|json \.\s*\}/.test(format))
+    if (!['', 'table', 'raw', 'json'].includes(format)) checkTemplate(format)
     const containers = await cli.client.json<ContainerSummary[]>('GET', '/containers/json', {
       query: {
         all: flags.all,
@@ -46,8 +75,7 @@ export const command = defineCommand({
       },
     })
     const list = containerList({ truncate: !flags['no-trunc'], size: flags.size })
-    if (flags.quiet && (format === '' || format === 'table')) format = '{{.ID}}'
-    else if (flags.quiet && format === 'raw') format = 'container_id: {{.ID}}'
+    if (flags.quiet) format = format === 'raw' ? 'container_id: {{.ID}}' : '{{.ID}}'
     cli.stdout.write(formatList(list, format, containers))
   },
 })

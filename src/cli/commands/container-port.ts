@@ -2,6 +2,7 @@
 import { isIPv6 } from 'node:net'
 import type { PortBinding } from '../../spec/container-config.ts'
 import type { ContainerInspect } from '../../spec/container-types.ts'
+import { errorMessage } from '../../spec/errors.ts'
 import { defineCommand } from '../command.ts'
 import { CliError } from '../errors.ts'
 import { compareNatural } from '../labels.ts'
@@ -26,12 +27,12 @@ export const command = defineCommand({
       const [port = '', protocol = 'tcp'] = asked.split('/')
       try {
         parsePortRange(port)
-      } catch {
-        throw new CliError(`invalid port '${port}'`)
+      } catch (error) {
+        throw new CliError(`Error: invalid port (${port}): ${errorMessage(error)}`, { cause: error })
       }
       const bindings = ports[`${port}/${protocol}`]
       if (!bindings || bindings.length === 0) {
-        throw new CliError(`no public port '${asked}' published for ${name}`)
+        throw new CliError(`Error: No public port '${asked}' published for ${name}`)
       }
       for (const binding of bindings) lines.push(address(binding))
     } else {

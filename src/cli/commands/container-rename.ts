@@ -1,6 +1,6 @@
 /** `rename`. */
 import { defineCommand } from '../command.ts'
-import { CliError } from '../errors.ts'
+import { CliError, failureOf } from '../errors.ts'
 
 /** See the file's description. */
 export const command = defineCommand({
@@ -10,6 +10,11 @@ export const command = defineCommand({
   run: async (cli, { args }) => {
     const [from = '', to = ''] = args.map((name) => name.trim())
     if (from === '' || to === '') throw new CliError('Error: Neither old nor new names may be empty')
-    await cli.client.send('POST', `/containers/${encodeURIComponent(from)}/rename`, { query: { name: to } })
+    try {
+      await cli.client.send('POST', `/containers/${encodeURIComponent(from)}/rename`, { query: { name: to } })
+    } catch (error) {
+      cli.warn(failureOf(error).message)
+      throw new CliError(`Error: failed to rename container named ${from}`, { cause: error })
+    }
   },
 })

@@ -25,7 +25,7 @@ export const command = defineCommand({
       } catch (error) {
         if (!flags.force || !(error instanceof ApiError) || error.status !== 404) throw error
         cli.warn(failureOf(error).message)
-        return undefined
+        return null
       }
       return given
     })

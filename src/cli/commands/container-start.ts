@@ -61,7 +61,7 @@ async function startAll(cli: Cli, names: readonly string[], query: Record<string
       failed.push(name)
     }
   }
-  if (failed.length > 0) throw new CliError(`failed to start containers: ${failed.join(', ')}`)
+  if (failed.length > 0) throw new CliError(`Error: failed to start containers: ${failed.join(', ')}`)
 }
 
 /** See the file's description. */

@@ -44,7 +44,7 @@ async function find(cli: Cli, name: string, options: { type: string; size: boole
       if (options.type !== '' || !isAbsence(error, kind)) throw error
     }
   }
-  throw new CliError(`error: no such object: ${name}`)
+  throw new CliError(`Error: No such object: ${name}`)
 }
 
 /** See the file's description. */

@@ -63,7 +63,11 @@ function localDestination(path: string): CopySide {
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR') throw error
       const parent = dirname(current.replace(/\/+$/, ''))
-      if (!statSync(parent).isDirectory()) throw new CliError('not a directory', { cause: error })
+      if (statSync(parent, { throwIfNoEntry: false })?.isDirectory() !== true) {
+        throw new CliError(`invalid output path: directory ${JSON.stringify(parent)} does not exist`, {
+          cause: error,
+        })
+      }
       return { path: current, exists: false, isDirectory: false, rebaseName: '' }
     }
   }
@@ -103,6 +107,7 @@ async function fromContainer(
 ): Promise<void> {
   const { container } = source
   let { path } = source
+  const destination = target === '-' ? undefined : localDestination(target)
   let rebaseName = ''
   if (options.followLink) {
     const stat = await statPath(cli, container, path)
@@ -115,14 +120,14 @@ async function fromContainer(
     query: { path },
   })
   const count = { bytes: 0 }
-  if (target === '-') {
+  if (destination === undefined) {
     for await (const chunk of response) cli.stdout.write(chunk)
     return
   }
   const stat = decodeStat(response.header('x-docker-container-path-stat') ?? '')
   const sourceBase = splitEntry(path).base
   const side: CopySide = { path, exists: true, isDirectory: has(stat.mode, directoryBit), rebaseName }
-  const place = placeCopy(side, localDestination(target))
+  const place = placeCopy(side, destination)
   await unpackFiles(place.directory, counted(response, count), (name) =>
     rebaseEntry(rebaseName === '' ? name : rebaseEntry(name, sourceBase, rebaseName), place.from, place.to),
   )

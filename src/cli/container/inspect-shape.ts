@@ -63,7 +63,6 @@ export const containerShape: InspectShape = {
     'Config.MacAddress': '',
     'Config.NetworkDisabled': false,
     'Config.ArgsEscaped': false,
-    'HostConfig.Init': null,
     'HostConfig.Mounts': [],
     'HostConfig.Sysctls': {},
     'HostConfig.Tmpfs': {},

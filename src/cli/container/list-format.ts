@@ -2,6 +2,7 @@
 import { isIPv6 } from 'node:net'
 import type { ContainerSummary, PortSummary } from '../../spec/container-types.ts'
 import { humanDuration } from '../../lib/duration.ts'
+import { GoNil } from '../../lib/go-value.ts'
 import { quoteGo } from '../../lib/go-quote.ts'
 import { humanSize } from '../../lib/units.ts'
 import type { ListFormat } from '../format.ts'
@@ -110,7 +111,7 @@ export function containerList(options: { truncate: boolean; size: boolean }): Li
       ID: { header: 'CONTAINER ID', value: ({ Id }) => (truncate ? shortId(Id) : Id) },
       Names: { header: 'NAMES', value: (row) => namesText(row, truncate) },
       Image: { header: 'IMAGE', value: (row) => imageText(row, truncate) },
-      Platform: { header: 'PLATFORM', value: platformText },
+      Platform: { header: 'PLATFORM', value: (row) => platformText(row) || new GoNil('pointer') },
       Command: {
         header: 'COMMAND',
         value: ({ Command }) => quoteGo(truncate ? ellipsis(Command, 20) : Command),

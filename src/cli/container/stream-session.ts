@@ -97,7 +97,8 @@ export class StreamSession {
     input.off('end', this.#onInputEnd)
     input.pause()
     if (this.#isRaw) input.setRawMode(false)
-    input.unref()
+    // A file as input has nothing to let go of.
+    if (typeof Reflect.get(input, 'unref') === 'function') input.unref()
   }
 
   readonly #onEnd = (): void => this.#finish?.('ended')
