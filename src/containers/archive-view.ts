@@ -53,7 +53,7 @@ const typeBits: Readonly<Record<number, number>> = {
 }
 
 /** The bits of Go's os.FileMode for a mode of stat(2). */
-export function goFileMode(mode: number): number {
+function goFileMode(mode: number): number {
   let bits = (mode & 0o777) + (typeBits[mode & 0o170000] ?? 0)
   if ((mode & 0o4000) !== 0) bits += 2 ** 23
   if ((mode & 0o2000) !== 0) bits += 2 ** 22

@@ -22,7 +22,7 @@ export type LogFileName = { path: string; generation: number; compressed: boolea
 const openAttempts = 20
 
 /** Names of a log's files, oldest first. The one being written is named even when it does not exist. */
-export async function listLogFiles(path: string): Promise<LogFileName[]> {
+async function listLogFiles(path: string): Promise<LogFileName[]> {
   const name = basename(path)
   const files: LogFileName[] = [{ path, generation: 0, compressed: false }]
   for (const entry of await namesIn(dirname(path))) {

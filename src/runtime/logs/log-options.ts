@@ -10,7 +10,7 @@ import { goAtoi, goParseBool } from './go-values.ts'
 import { parseFacility, parseSyslogFormat } from './syslog-format.ts'
 
 /** Drivers that keep a container's output; `none` keeps nothing. */
-export const logDrivers = ['journald', 'json-file', 'local', 'none', 'syslog'] as const
+const logDrivers = ['journald', 'json-file', 'local', 'none', 'syslog'] as const
 /** See `logDrivers`. */
 export type LogDriver = (typeof logDrivers)[number]
 
@@ -23,7 +23,7 @@ export type LogBounds = {
 }
 
 /** Bounds of a log whose options name none. */
-export const defaultBounds: LogBounds = { maxSizeBytes: 20_000_000, maxFiles: 5, compress: true }
+const defaultBounds: LogBounds = { maxSizeBytes: 20_000_000, maxFiles: 5, compress: true }
 
 const defaultBufferBytes = 1_000_000
 const attributeOptions = ['labels', 'labels-regex', 'env', 'env-regex', 'tag']
