@@ -60,7 +60,18 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   let usersOf: Containers['usersOfImage'] = () => []
   const users = { usersOf: (imageId: string) => usersOf(imageId) }
   const host = hostPlatform()
-  const files = stack.use(await openImageRoom({ root: dataRoot, database, log, users, events, host, clock }))
+  const files = stack.use(
+    await openImageRoom({
+      root: dataRoot,
+      database,
+      log,
+      users,
+      events,
+      host,
+      clock,
+      storageDriver: live.current.text('storage-driver'),
+    }),
+  )
   const drivers = [new LocalVolumeDriver(join(dataRoot, 'volumes'))]
   const volumes = new VolumeService({ database, drivers, events, clock, log: log.child('volumes') })
   const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))

@@ -90,7 +90,7 @@ function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id 
     hosts,
     dataRoot,
     storage: {
-      driver: 'overlay2',
+      driver: rooms.files.rootfs.driverName,
       status: [
         ['Backing Filesystem', fileSystemOf(dataRoot)],
         ['Supports d_type', 'true'],

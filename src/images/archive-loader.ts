@@ -131,15 +131,14 @@ export class ArchiveLoader {
   }): LayerFile {
     const { path, found, diffId = '', loading } = part
     const id = diffId.slice('sha256:'.length, 'sha256:'.length + 12)
-    const report = (progressDetail: ProgressMessage['progressDetail']) => {
-      if (loading.request.quiet || progressDetail === undefined) return
-      loading.request.report({ status: 'Loading layer', progressDetail, id })
+    const report = (progressDetail: { current: number; total: number }) => {
+      if (!loading.request.quiet) loading.request.report({ status: 'Loading layer', progressDetail, id })
     }
     return {
       path,
       mediaType: found?.mediaType ?? mediaTypes.layer,
       ...(found === undefined ? {} : { digest: digest(found.digest) }),
-      onDone: () => report({ current: found?.size ?? 1, total: found?.size ?? 1 }),
+      onDone: (bytes) => report({ current: bytes, total: bytes }),
       onMoved: (to) => loading.files.moved(path, to),
     }
   }

@@ -27,7 +27,7 @@ export function booleanFilter(filters: Filters, key: string): boolean | undefine
 }
 
 /** Whether labels have all of the wanted ones (`key` or `key=value`). */
-export function matchesLabels(wanted: readonly string[], labels: Record<string, string> | null): boolean {
+function matchesLabels(wanted: readonly string[], labels: Record<string, string> | null): boolean {
   return wanted.every((text) => {
     const equals = text.indexOf('=')
     const value = labels?.[equals === -1 ? text : text.slice(0, equals)]

@@ -39,8 +39,8 @@ export type LayerFile = {
   digest?: Digest
   /** Set where the file is a blob of the store already. */
   known?: Blob
-  /** The layer has been read and found right. */
-  onDone?: () => void
+  /** The layer has been read, so many bytes, and found right. */
+  onDone?: (bytes: number) => void
   /** The file has been moved. */
   onMoved?: (path: string) => void
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ContainerConfig } from '../spec/container-config.ts'
 import { EngineError } from '../spec/errors.ts'
 import { goInt, goList, goString, goStruct, goBool, goPointer } from '../spec/go-json.ts'
-import { diffId, digest, isDigest, type ChainId, type DiffId, type Digest } from '../spec/ids.ts'
+import { diffId, isDigest, type ChainId, type DiffId, type Digest } from '../spec/ids.ts'
 import type { Descriptor, Platform } from '../spec/image-types.ts'
 
 /** Media types of OCI and of Docker's schema 2. */
@@ -123,9 +123,4 @@ export function platformOf(config: ImageConfig): Platform {
 /** The container configuration of an image, with all fields. */
 export function containerConfigOf(config: ImageConfig): ContainerConfig {
   return config.config ?? ContainerConfig.parse({})
-}
-
-/** A descriptor of Wharf's own form. */
-export function descriptorOf(found: ManifestDescriptor): Descriptor {
-  return { mediaType: found.mediaType, digest: digest(found.digest), size: found.size }
 }

@@ -2,18 +2,8 @@
 import { EngineError } from '../spec/errors.ts'
 import type { Platform } from '../spec/image-types.ts'
 
-/** Platforms in Go's words for what Node calls the machine's architecture. */
-export function hostPlatform(nodeArchitecture: string): Platform {
-  const architecture =
-    { x64: 'amd64', ia32: '386', arm: 'arm', arm64: 'arm64', ppc64: 'ppc64le' }[nodeArchitecture] ??
-    nodeArchitecture
-  if (architecture === 'arm64') return { os: 'linux', architecture, variant: 'v8' }
-  if (architecture === 'arm') return { os: 'linux', architecture, variant: 'v7' }
-  return { os: 'linux', architecture }
-}
-
 /** The platform with the spellings that mean the same brought to one (containerd platforms/database.go). */
-export function normalizePlatform(platform: Platform): Platform {
+function normalizePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase()
   let architecture = platform.architecture.toLowerCase()
   let variant = (platform.variant ?? '').toLowerCase()

@@ -92,7 +92,7 @@ export function makeNodeAt(
 }
 
 /** The kernel's number of a device, as glibc's makedev builds it. */
-export function deviceNumber(major: number, minor: number): bigint {
+function deviceNumber(major: number, minor: number): bigint {
   const a = BigInt(major)
   const i = BigInt(minor)
   return ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((i & 0xffffff00n) << 12n) | (i & 0xffn)

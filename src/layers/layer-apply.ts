@@ -17,8 +17,8 @@ export type LayerSource = {
   blobDigest?: Digest
   /** The blob is in the store, where it came verified: its layer needs no second look if it is there. */
   known?: { digest: Digest; size: number }
-  /** Reports that the layer is done. */
-  onDone?: () => void
+  /** Reports that the layer is done, with its blob's size. */
+  onDone?: (bytes: number) => void
 }
 
 /** Outcome of an apply. Insert `added` in the transaction that makes the image, then dispose. */
@@ -138,7 +138,7 @@ export class LayerApply {
         `invalid diffID for layer: expected "${source.diffId}", got "${unpacked.diffId}"`,
       )
     }
-    source.onDone?.()
+    source.onDone?.(unpacked.blobBytes)
     return { unpacked, draft }
   }
 

@@ -7,17 +7,15 @@ import type { Duplex, Writable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { ZstdFrameSplitter } from './zstd-frames.ts'
 
-/** How bytes may be compressed. */
-export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2'
+type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2'
 
 /** A stream of bytes, whoever makes it. */
 export type ByteSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
-/** Bytes that `detectCompression` wants to see. */
-export const compressionMagicBytes = 6
+const compressionMagicBytes = 6
 
 /** The compression of data that starts so. Skippable zstd frames count as zstd. */
-export function detectCompression(start: Uint8Array): Compression {
+function detectCompression(start: Uint8Array): Compression {
   const bytes = Buffer.from(start.subarray(0, compressionMagicBytes))
   const hex = bytes.toString('hex')
   if (hex.startsWith('1f8b08')) return 'gzip'

@@ -71,7 +71,7 @@ export function paxNumber(records: PaxRecords, key: string): number | undefined 
 }
 
 /** A non-negative decimal number within what JavaScript counts exactly. */
-export function paxInteger(text: string): number {
+function paxInteger(text: string): number {
   const number = Number(text)
   if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(number)) throw malformed()
   return number

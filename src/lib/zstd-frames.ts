@@ -7,7 +7,7 @@
 export type ZstdPiece = { bytes: Buffer; last: boolean }
 
 /** Damaged zstd data. */
-export class ZstdError extends Error {
+class ZstdError extends Error {
   constructor(message: string) {
     super(`zstd: ${message}`)
     this.name = 'ZstdError'

@@ -10,10 +10,10 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 what=${1:-engine}
-packages=(crun nftables libnftables1 iproute2 procps busybox-static musl-tools gcc libc6-dev ca-certificates)
+packages=(crun nftables libnftables1 iproute2 procps busybox-static musl-tools gcc libc6-dev ca-certificates xz-utils bzip2)
 case "$what" in
   tests | bench)
-    packages+=(runc socat curl python3 python3-docker docker-compose docker.io netcat-openbsd libseccomp2 bsdutils)
+    packages+=(runc socat curl python3 python3-docker docker-compose docker.io netcat-openbsd libseccomp2 bsdutils zstd attr)
     ;;&
   bench) packages+=(podman) ;;
 esac
