@@ -1,13 +1,15 @@
 /** A place of its own for a test: an instance with names nobody else has, and hosts outside of it. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { containerId, type ContainerId } from '../../../src/spec/ids.ts'
 import { EndpointSettings } from '../../../src/spec/container-config.ts'
 import type { SandboxRequest, SandboxState } from '../../../src/spec/sandbox-types.ts'
 import { NetworkCreate } from '../../../src/spec/network-types.ts'
+import { removeNamespace } from '../../../src/kernel/netns.ts'
 import { NetlinkSocket } from '../../../src/kernel/netlink.ts'
 import { Nftables } from '../../../src/kernel/nftables.ts'
 import { findLink, listLinks } from '../../../src/kernel/rtnetlink-read.ts'
@@ -31,6 +33,15 @@ function sweep(): void {
   for (const link of listLinks(socket)) {
     if (isDead(link.name)) socket.request([deleteLink(link.index)], link.name, ['ENODEV'])
   }
+  for (const name of readdirSync(tmpdir())) {
+    const pid = /^wharf-net-(\d+)-/.exec(name)?.[1]
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue
+    for (const directory of ['run/netns', 'outside'].map((part) => join(tmpdir(), name, part))) {
+      if (!existsSync(directory)) continue
+      for (const file of readdirSync(directory)) removeNamespace(join(directory, file))
+    }
+    rmSync(join(tmpdir(), name), { recursive: true, force: true })
+  }
   using nftables = new Nftables()
   for (const line of nftables.run('list tables').split('\n')) {
     const [, family, name] = line.split(' ')
@@ -42,7 +53,7 @@ let count = 0
 
 /** See the file's head. */
 export class Lab implements AsyncDisposable {
-  readonly root = mkdtempSync(join(tmpdir(), 'wharf-net-'))
+  readonly root = mkdtempSync(join(tmpdir(), `wharf-net-${process.pid}-`))
   readonly settings: NetworkDaemonSettings
   readonly events: string[] = []
   readonly #outside: Sandbox[] = []
@@ -59,7 +70,7 @@ export class Lab implements AsyncDisposable {
       instance,
       runRoot: join(this.root, 'run'),
       bridgeName: `${instance}b`,
-      linkPrefix: 'wtv',
+      linkPrefix: instance,
       warmSandboxes: 2,
       defaultAddressPools: [{ base: `10.${subnet}.0.0/16`, size: 24 }],
       uniqueLocalPrefix: `fd77:0:${subnet.toString(16)}::/48`,
@@ -184,6 +195,23 @@ export function run(path: string | undefined, ...command: string[]): { code: num
   const [program = '', ...rest] = path === undefined ? command : ['nsenter', `--net=${path}`, ...command]
   const result = spawnSync(program, rest, { encoding: 'utf8', timeout: 15_000 })
   return { code: result.status, output: result.stdout + result.stderr }
+}
+
+/** The same without blocking this process, for what it has to serve meanwhile. */
+export async function runBeside(
+  path: string,
+  ...command: string[]
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn('nsenter', [`--net=${path}`, ...command], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 15_000,
+  })
+  const [output, error, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ])
+  return { code: typeof code === 'number' ? code : null, output: output + error }
 }
 
 /** Whether `path` reaches the address by ICMP. */
