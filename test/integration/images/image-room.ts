@@ -57,11 +57,11 @@ export async function openTestRoom(
     await test.room?.[Symbol.asyncDispose]()
     test.database?.[Symbol.dispose]()
   }
-  await open()
   t.after(async () => {
     await close()
     removeTree(root)
   })
+  await open()
   return Object.assign(test, {
     reopen: async () => {
       await close()
