@@ -40,6 +40,10 @@ function sweep(): void {
       if (!existsSync(directory)) continue
       for (const file of readdirSync(directory)) removeNamespace(join(directory, file))
     }
+    const bridges = join(tmpdir(), name, 'run/bridges')
+    for (const bridge of existsSync(bridges) ? readdirSync(bridges) : []) {
+      socket.request([deleteLink(bridge)], bridge, ['ENODEV'])
+    }
     rmSync(join(tmpdir(), name), { recursive: true, force: true })
   }
   using nftables = new Nftables()
