@@ -1,5 +1,6 @@
 /** Every command, from one file for each family. Order does not matter; help sorts. */
 import type { CommandEntry, CommandGroup } from './command.ts'
+import { completionEntries } from './registry/completion.ts'
 import { containerEntries } from './registry/containers.ts'
 import { contextEntries } from './registry/contexts.ts'
 import { imageEntries } from './registry/images.ts'
@@ -9,6 +10,7 @@ import { volumeEntries } from './registry/volumes.ts'
 
 /** All commands. */
 export const entries: readonly CommandEntry[] = [
+  ...completionEntries,
   ...containerEntries,
   ...contextEntries,
   ...imageEntries,
@@ -20,6 +22,7 @@ export const entries: readonly CommandEntry[] = [
 /** All groups of commands. */
 export const groups: readonly CommandGroup[] = [
   { name: 'builder', summary: 'Manage builds' },
+  { name: 'completion', summary: 'Show completion scripts of shells', section: 'hidden' },
   { name: 'container', summary: 'Manage containers' },
   { name: 'context', summary: 'Manage contexts' },
   { name: 'image', summary: 'Manage images' },

@@ -1,7 +1,7 @@
 /** Go's fmt verbs for the values that templates hold: Sprintf, Sprint, Sprintln. */
 import { quoteGo } from './go-quote.ts'
 import { GoStruct, floatOf, formatValue, goType, intOf } from './go-value.ts'
-import { goGeneral } from './units.ts'
+import { goFixed, goGeneral } from './units.ts'
 
 type Flags = { minus: boolean; plus: boolean; sharp: boolean; space: boolean; zero: boolean }
 type Spec = { flags: Flags; width: number | undefined; precision: number | undefined; verb: string }
@@ -61,7 +61,7 @@ function formatReal(value: number, spec: Spec): string | undefined {
   let text: string
   switch (spec.verb.toLowerCase()) {
     case 'f':
-      text = size.toFixed(Math.min(spec.precision ?? 6, 100))
+      text = goFixed(size, Math.min(spec.precision ?? 6, 100))
       break
     case 'e':
       text = exponent(size.toExponential(Math.min(spec.precision ?? 6, 100)))

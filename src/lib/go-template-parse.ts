@@ -109,7 +109,7 @@ class Parser {
       case 'block':
         return this.#block(position)
       case 'template':
-        return this.#template(position)
+        return this.#template()
       default:
         return this.#leave(first)
     }
@@ -179,7 +179,8 @@ class Parser {
     return { type: 'template', name, pipe, position }
   }
 
-  #template(position: number): Node {
+  #template(): Node {
+    const { position } = this.#skipSpace()
     const name = this.#templateName('template clause')
     if (this.#skipSpace().kind === 'close') {
       this.#next()

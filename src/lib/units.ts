@@ -7,6 +7,16 @@ const decimalSuffixes = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB', 'ZB', 'YB']
 const binarySuffixes = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB', 'ZiB', 'YiB']
 const powers = ['k', 'm', 'g', 't', 'p']
 
+/** `toFixed` that rounds exact ties to the even digit, as Go does. */
+export function goFixed(value: number, digits: number): string {
+  const scaled = Math.abs(value) * 10 ** digits
+  const below = Math.floor(scaled)
+  // Halfway cases are the ones whose denominator is a small power of two; others only look so.
+  const isTie = scaled - below === 0.5 && Number.isInteger(value * 2 ** (digits + 1))
+  if (!isTie || below % 2 === 1) return value.toFixed(digits)
+  return ((Math.sign(value) * below) / 10 ** digits).toFixed(digits)
+}
+
 /** Go's `%.Ng` for a number: N significant digits, no trailing zeros, an exponent where Go writes one. */
 export function goGeneral(value: number, digits: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'
@@ -18,7 +28,7 @@ export function goGeneral(value: number, digits: number): string {
     const size = Math.abs(exponent)
     return `${short}e${exponent < 0 ? '-' : '+'}${size < 10 ? '0' : ''}${size}`
   }
-  const fixed = Number(value.toPrecision(digits)).toFixed(Math.max(0, digits - 1 - exponent))
+  const fixed = goFixed(value, Math.max(0, digits - 1 - exponent))
   return fixed.includes('.') ? fixed.replace(/\.?0+$/, '') : fixed
 }
 
