@@ -67,7 +67,9 @@ function columnsOf(rows: readonly (readonly [string, string])[]): string {
 /** `Usage:  docker ps [OPTIONS]`, without a line end. */
 export function usageLine(program: string, name: string, entry: CommandEntry): string {
   const forms = typeof entry.usage === 'string' ? [entry.usage] : entry.usage
-  return `Usage:  ${forms.map((form) => `${program} ${name} ${form}`.trimEnd()).join('\n\t')}`
+  // Docker writes a second form with the command's short name.
+  const names = forms.map((_, index) => (index === 0 ? name : (topName(entry) ?? name)))
+  return `Usage:  ${forms.map((form, index) => `${program} ${names[index]} ${form}`.trimEnd()).join('\n\t')}`
 }
 
 /** The name an invocation stands for: its parent's canonical one. */

@@ -48,6 +48,7 @@ test('flags after the first argument belong to it when they are not interspersed
 })
 
 test('help stops the parsing, whatever follows', () => {
+  assert.equal(parseFlags({ ...flags, help: flag.bool('') }, ['--help']).help, true)
   assert.equal(parseFlags(flags, ['--help', '--unknown']).help, true)
   assert.equal(parseFlags(flags, ['--help=false', 'x']).help, false)
   assert.deepEqual(parseFlags(flags, ['-h']).warnings, ['Flag shorthand -h has been deprecated, use --help'])

@@ -182,17 +182,16 @@ function parseLong(state: Parsing, word: string): boolean {
   if (/^[-=]/.test(body)) throw new FlagError(`bad flag syntax: ${word}`)
   const at = body.indexOf('=')
   const name = at < 0 ? body : body.slice(0, at)
-  const spec = Object.hasOwn(state.flags, name) ? state.flags[name] : undefined
-  if (spec === undefined) {
-    if (name === 'help') {
-      try {
-        return at < 0 || parseBool(body.slice(at + 1))
-      } catch (error) {
-        throw invalidArgument('--help', body.slice(at + 1), error)
-      }
+  // A command may list --help among its flags; it means the same there.
+  if (name === 'help') {
+    try {
+      return at < 0 || parseBool(body.slice(at + 1))
+    } catch (error) {
+      throw invalidArgument('--help', body.slice(at + 1), error)
     }
-    throw new FlagError(`unknown flag: --${name}`)
   }
+  const spec = Object.hasOwn(state.flags, name) ? state.flags[name] : undefined
+  if (spec === undefined) throw new FlagError(`unknown flag: --${name}`)
   if (at >= 0) setFlag(state, name, body.slice(at + 1))
   else if (spec.alone !== undefined) setFlag(state, name, spec.alone)
   else {

@@ -68,8 +68,8 @@ async function startAll(cli: Cli, names: readonly string[], query: Record<string
 export const command = defineCommand({
   flags: {
     attach: flag.bool('Show output and pass signals on', { short: 'a' }),
-    checkpoint: flag.string('Start from this checkpoint', { hidden: true }),
-    'checkpoint-dir': flag.string('Where checkpoints are', { hidden: true }),
+    checkpoint: flag.string('Start from this checkpoint'),
+    'checkpoint-dir': flag.string('Where checkpoints are'),
     'detach-keys': flag.string('Keys that leave the container running'),
     interactive: flag.bool('Pass standard input on', { short: 'i' }),
   },

@@ -9,7 +9,10 @@ import { CliError } from '../errors.ts'
 export const command = defineCommand({
   flags: {
     description: flag.string('Description of the context'),
-    docker: flag.string('The engine: host=, ca=, cert=, key=, skip-tls-verify=, or from='),
+    docker: flag.string('The engine: host=, ca=, cert=, key=, skip-tls-verify=, or from=', {
+      type: 'stringToString',
+      shownDefault: '[]',
+    }),
     from: flag.string('Take everything from this context'),
   },
   count: { min: 1, max: 1 },

@@ -7,7 +7,10 @@ import { ContextStore, checkContextName, parseDockerEndpoint } from '../context-
 export const command = defineCommand({
   flags: {
     description: flag.string('Description of the context'),
-    docker: flag.string('The engine: host=, ca=, cert=, key=, skip-tls-verify=, or from='),
+    docker: flag.string('The engine: host=, ca=, cert=, key=, skip-tls-verify=, or from=', {
+      type: 'stringToString',
+      shownDefault: '[]',
+    }),
   },
   count: { min: 1, max: 1 },
   completes: ['context'],

@@ -48,7 +48,7 @@ function warning(flags: { all: boolean; volumes: boolean }, filters: Filters): s
 export const command = defineCommand({
   flags: {
     all: flag.bool('Remove all unused images, not dangling ones only', { short: 'a' }),
-    filter: filterFlag('Remove only what meets these conditions', undefined),
+    filter: filterFlag('Remove only what meets these conditions', null),
     force: flag.bool('Ask nothing', { short: 'f' }),
     volumes: flag.bool('Remove anonymous volumes too'),
   },

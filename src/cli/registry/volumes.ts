@@ -35,7 +35,7 @@ export const volumeEntries: readonly CommandEntry[] = [
   },
   {
     names: ['volume update'],
-    usage: '[OPTIONS] VOLUME',
+    usage: '[OPTIONS] [VOLUME]',
     summary: 'Update a cluster volume',
     load: async () => (await import('../commands/volume-update.ts')).command,
   },
