@@ -36,9 +36,10 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# Node 24 comes from npm too (node-linux-*): a package that holds the binary and runs no script.
+# Node 24 comes from npm too (node-linux-*): a package that holds the binary and runs no script. Not "npm ci", which
+# refuses a lock file without the builds for other systems; the lock is obeyed all the same.
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 fi
 
 bash tools/setup/build-native.sh
