@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `npm run stop`: ends the daemon that `npm start` started. Containers run on; the next start takes them over.
 set -euo pipefail
-pidfile=/run/wharf/wharfd.pid
+pidfile=/run/wharf.pid
 if [ ! -s "$pidfile" ] || ! kill -0 "$(cat "$pidfile")" 2>/dev/null; then
   echo 'wharfd is not running'
   exit 0
