@@ -8,7 +8,7 @@ import { errorMessage } from '../spec/errors.ts'
 import { Cli, wharfVersion } from './cli.ts'
 import type { CliOptions } from './cli.ts'
 import type { Command, CommandEntry, CommandGroup, CommandInput } from './command.ts'
-import { CliError, RunError, UsageError, failureOf } from './errors.ts'
+import { CliError, RunError, UsageError, failsToConnect, failureOf } from './errors.ts'
 import { canonicalName, commandHelp, groupHelp, rootHelp, usageLine } from './help.ts'
 import { OutputClosed } from './output.ts'
 import { entries, groups } from './registry.ts'
@@ -105,6 +105,21 @@ async function runCommand(cli: Cli, found: Extract<Found, { kind: 'command' }>):
   }
 }
 
+/** Runs a command; where no daemon answers, starts one if that was agreed, or adds a hint. */
+async function runOrRecover(cli: Cli, found: Extract<Found, { kind: 'command' }>): Promise<number> {
+  try {
+    return await runCommand(cli, found)
+  } catch (error) {
+    if (!failsToConnect(error)) throw error
+    const { absenceHint, recoverAbsentDaemon } = await import('./absent-daemon.ts')
+    if (await recoverAbsentDaemon(cli, error)) return await runCommand(cli, found)
+    const hint = absenceHint(cli, error)
+    if (hint === undefined) throw error
+    const { message, code } = failureOf(error)
+    throw new CliError(`${message}\n${hint}`, { code, cause: error })
+  }
+}
+
 function runGroup(cli: Cli, found: Extract<Found, { kind: 'group' }>): number {
   const { group, rest } = found
   const path = `${cli.program} ${group.name}`
@@ -191,7 +206,7 @@ async function dispatch(options: CliOptions, words: readonly string[]): Promise<
     if (first === 'help') return await help(cli, others)
     const found = findCommand(parsed.args)
     if (found === undefined) return await unknownCommand(cli, parsed.args)
-    return found.kind === 'group' ? runGroup(cli, found) : await runCommand(cli, found)
+    return found.kind === 'group' ? runGroup(cli, found) : await runOrRecover(cli, found)
   } finally {
     cli.close()
   }

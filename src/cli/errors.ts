@@ -30,3 +30,11 @@ export function failureOf(error: unknown): { message: string; code: number } {
   if (error instanceof OutputClosed) return { message: '', code: 141 }
   return { message: errorMessage(error), code: 1 }
 }
+
+/** Whether a command failed because no engine could be reached. */
+export function failsToConnect(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof ConnectionError) return true
+  }
+  return false
+}

@@ -30,7 +30,7 @@ const calledAs = env['WHARF_CALLED_AS'] ?? basename(process.argv[1] ?? '')
 delete env['WHARF_CALLED_AS']
 
 async function main(): Promise<void> {
-  process.exitCode = await runCli(
+  const code = await runCli(
     {
       program: calledAs === 'docker' ? 'docker' : 'wharf',
       env,
@@ -43,6 +43,10 @@ async function main(): Promise<void> {
     },
     process.argv.slice(2),
   )
+  // Output is written synchronously and connections are closed: nothing is left to wait for. Bun would wait for a
+  // terminal that was read from.
+  // oxlint-disable-next-line unicorn/no-process-exit -- see above
+  process.exit(code)
 }
 
 void main()

@@ -3,6 +3,7 @@
  * raw with a TTY and framed without. The session ends when the engine ends the stream, or when the user types the
  * detach keys. It owns the terminal's raw mode and gives it back whatever happens.
  */
+import { spawnSync } from 'node:child_process'
 import type { HijackedStream } from '../../client/exchange.ts'
 import { FrameSplitter } from '../../client/multiplex.ts'
 import { errorCode, errorMessage } from '../../spec/errors.ts'
@@ -28,6 +29,14 @@ function detachFilter(cli: Cli, keys: string): DetachFilter {
     cli.warn(`invalid detach escape keys, using default: ${errorMessage(error)}`)
     return new DetachFilter(parseDetachKeys(defaultKeys))
   }
+}
+
+/**
+ * The runtime's raw mode leaves newlines to the terminal, which would turn a container's bare ones into carriage
+ * returns too and garble full-screen programs. There is no call for it here, hence `stty`.
+ */
+function setOutputProcessing(isOn: boolean): void {
+  spawnSync('stty', [isOn ? 'opost' : '-opost'], { stdio: ['inherit', 'ignore', 'ignore'] })
 }
 
 /** See the module's description. */
@@ -77,6 +86,7 @@ export class StreamSession {
     const input = process.stdin
     if (this.#options.tty && this.#cli.isInputTerminal) {
       input.setRawMode(true)
+      setOutputProcessing(false)
       this.#isRaw = true
     }
     input.on('data', this.#onInput)
@@ -96,7 +106,10 @@ export class StreamSession {
     input.off('data', this.#onInput)
     input.off('end', this.#onInputEnd)
     input.pause()
-    if (this.#isRaw) input.setRawMode(false)
+    if (this.#isRaw) {
+      setOutputProcessing(true)
+      input.setRawMode(false)
+    }
     // A file as input has nothing to let go of.
     if (typeof Reflect.get(input, 'unref') === 'function') input.unref()
   }
