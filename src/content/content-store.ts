@@ -6,7 +6,7 @@
  */
 import { createHash, randomBytes, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { syncDirectory } from '../lib/atomic-write.ts'
@@ -28,6 +28,7 @@ export interface Ingest extends AsyncDisposable {
 }
 
 const algorithms = ['sha256', 'sha512'] as const
+const maxDownloadAgeMs = 24 * 60 * 60 * 1000
 
 /** See the file's head. */
 export class ContentStore {
@@ -48,6 +49,7 @@ export class ContentStore {
     }
     await rm(this.#ingests(), { recursive: true, force: true })
     await mkdir(this.#ingests(), { recursive: true, mode: 0o700 })
+    await this.#setUpDownloads()
   }
 
   /** The store's directory. */
@@ -99,6 +101,22 @@ export class ContentStore {
   /** A name for an ingest file that somebody else creates. */
   ingestPath(): string {
     return join(this.#ingests(), randomBytes(12).toString('hex'))
+  }
+
+  /** Where a blob is downloaded to. Unlike ingest files these outlive the process: a later download goes on. */
+  downloadPath(id: Digest): string {
+    return join(this.#downloads(), id.replace(':', '-'))
+  }
+
+  /** As `publish`, but the file keeps its name as well: others still read it. */
+  async publishLink(path: string, id: Digest): Promise<void> {
+    const target = this.path(id)
+    try {
+      await link(path, target)
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error
+    }
+    await syncDirectory(dirname(target))
   }
 
   /**
@@ -178,6 +196,21 @@ export class ContentStore {
 
   #ingests(): string {
     return join(this.#directory, 'ingest')
+  }
+
+  #downloads(): string {
+    return join(this.#directory, 'downloads')
+  }
+
+  /** Half-done downloads that nobody has gone on with for a while go. */
+  async #setUpDownloads(): Promise<void> {
+    await mkdir(this.#downloads(), { recursive: true, mode: 0o700 })
+    for (const name of await readdir(this.#downloads())) {
+      const path = join(this.#downloads(), name)
+      const { mtimeMs, nlink } = await stat(path)
+      // A second link is a blob that was published just before the process ended.
+      if (nlink > 1 || Date.now() - mtimeMs > maxDownloadAgeMs) await rm(path, { force: true })
+    }
   }
 }
 

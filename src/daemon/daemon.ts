@@ -18,6 +18,7 @@ import { parseHost, type Host } from './hosts.ts'
 import { productVersion } from './info.ts'
 import { listen } from './listeners.ts'
 import type { LiveSettings } from './live-settings.ts'
+import type { ProxyVariables } from './registry-settings.ts'
 import { Router } from './router.ts'
 import { buildRoutes } from './routes.ts'
 import { buildRooms } from './rooms.ts'
@@ -34,6 +35,8 @@ export type DaemonOptions = {
   searchPath: string | undefined
   /** Names of the sockets that systemd passed. */
   systemdSockets: readonly string[]
+  /** Proxies of the environment, by which registries are reached. */
+  proxies?: ProxyVariables
   /** Named point of an operation on a container at which a test ends the daemon. */
   dieAt?: string
 }
@@ -69,6 +72,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       dataRoot,
       execRoot,
       searchPath,
+      ...(options.proxies !== undefined && { proxies: options.proxies }),
       ...(options.dieAt !== undefined && { faults: dieAt(options.dieAt) }),
     }),
   )

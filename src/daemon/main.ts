@@ -57,6 +57,11 @@ async function serve({ live, log, environment }: ServeParts): Promise<number> {
     log,
     searchPath: environment['PATH'],
     systemdSockets: passedSockets(environment),
+    proxies: {
+      http: either(environment, 'HTTP_PROXY'),
+      https: either(environment, 'HTTPS_PROXY'),
+      none: either(environment, 'NO_PROXY'),
+    },
     ...(environment['WHARF_TEST_DIE_AT'] !== undefined && { dieAt: environment['WHARF_TEST_DIE_AT'] }),
   })
   process.on('SIGHUP', () => daemon.reload())
@@ -65,6 +70,11 @@ async function serve({ live, log, environment }: ServeParts): Promise<number> {
   await daemon[Symbol.asyncDispose]()
   log.info('daemon stopped')
   return 0
+}
+
+/** A variable that some write in capitals and some do not. */
+function either(environment: NodeJS.ProcessEnv, name: string): string {
+  return environment[name] ?? environment[name.toLowerCase()] ?? ''
 }
 
 /** Names of the sockets that systemd passed to this process (sd_listen_fds(3)). */

@@ -24,7 +24,9 @@ import type { EventJournal } from './events.ts'
 import type { Settings } from './config-values.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { defaultPaths } from './default-paths.ts'
+import { productVersion } from './info.ts'
 import { networkSettings } from './network-settings.ts'
+import { registrySettings, type ProxyVariables } from './registry-settings.ts'
 import { buildRuntime, containerSettings, hostPlatform } from './rooms-runtime.ts'
 
 /** What rooms are built from. */
@@ -38,6 +40,8 @@ export type RoomsParts = {
   dataRoot: string
   execRoot: string
   searchPath: string | undefined
+  /** Proxies of the environment. */
+  proxies?: ProxyVariables
   /** Where a test ends the daemon. */
   faults?: Faults
 }
@@ -60,6 +64,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   let usersOf: Containers['usersOfImage'] = () => []
   const users = { usersOf: (imageId: string) => usersOf(imageId) }
   const host = hostPlatform()
+  const proxies = parts.proxies ?? { http: '', https: '', none: '' }
   const files = stack.use(
     await openImageRoom({
       root: dataRoot,
@@ -70,8 +75,11 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
       host,
       clock,
       storageDriver: live.current.text('storage-driver'),
+      registrySettings: () => registrySettings(live.current, proxies),
+      userAgent: `docker/${productVersion} go/none os/linux wharf/${productVersion}`,
     }),
   )
+  live.onReload(() => files.registries.reset())
   const drivers = [new LocalVolumeDriver(join(dataRoot, 'volumes'))]
   const volumes = new VolumeService({ database, drivers, events, clock, log: log.child('volumes') })
   const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))

@@ -1,7 +1,6 @@
 /** All routes of the API, and what stands behind those that no room owns: info, version, disk usage. */
 import type { KernelFacts } from '../kernel/host-info.ts'
 import { systemClock } from '../lib/clock.ts'
-import { EngineError } from '../spec/errors.ts'
 import { diskUsage, type UsageSources } from './disk-usage.ts'
 import type { EventJournal } from './events.ts'
 import type { Host } from './hosts.ts'
@@ -19,6 +18,7 @@ import { eventRoutes } from './routes/events.ts'
 import { execRoutes } from './routes/exec.ts'
 import { imageLoadRoutes, imageRoutes } from './routes/images.ts'
 import { networkRoutes } from './routes/networks.ts'
+import { registryRoutes } from './routes/registry.ts'
 import { systemRoutes } from './routes/system.ts'
 import { volumeRoutes } from './routes/volumes.ts'
 
@@ -44,9 +44,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
       info: () => systemInfo(sources),
       version: () => systemVersion(sources),
       diskUsage: (kinds) => diskUsage(usageSources(rooms), kinds),
-      login: () => {
-        throw new EngineError('notImplemented', 'registry login is not supported yet')
-      },
+      login: (credentials, signal) => rooms.files.registry.login(credentials, signal),
     }),
     ...eventRoutes(events, systemClock),
     ...absentRoutes(),
@@ -62,7 +60,8 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...volumeRoutes(rooms.volumes),
     ...networkRoutes(rooms.networks.service, engine),
     ...imageLoadRoutes(rooms.files.service),
-    ...imageRoutes(rooms.files.service, commitsOf(engine, rooms.files.service)),
+    ...registryRoutes(rooms.files.registry),
+    ...imageRoutes(rooms.files.service, commitsOf(engine, rooms.files.service), rooms.files.registry),
   ]
 }
 

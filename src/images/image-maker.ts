@@ -3,7 +3,7 @@
  * unpacked and verified side by side, made durable, published, and the image becomes visible in one transaction.
  */
 import { digestOf, type Blob, type ContentStore } from '../content/content-store.ts'
-import type { AppliedLayers, LayerSource } from '../layers/layer-apply.ts'
+import type { AppliedLayers, GrowingSource, LayerSource } from '../layers/layer-apply.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
 import { parseTimeNs } from '../lib/clock.ts'
@@ -41,6 +41,8 @@ export type LayerFile = {
   known?: Blob
   /** The layer has been read, so many bytes, and found right. */
   onDone?: (bytes: number) => void
+  /** The file is still coming in: see `LayerSource`. It keeps its name, as others may wait for it too. */
+  begin?: (signal: AbortSignal) => Promise<GrowingSource>
   /** The file has been moved. */
   onMoved?: (path: string) => void
 }
@@ -104,11 +106,12 @@ export class ImageMaker {
   async #publishLayers(draft: ImageDraft, blobs: readonly Blob[]): Promise<void> {
     const { content } = this.#options
     const done = new Set<string>()
-    for (const [index, { path, onMoved }] of draft.layers.entries()) {
+    for (const [index, { path, onMoved, begin }] of draft.layers.entries()) {
       const id = blobs[index]?.digest
       if (id === undefined || done.has(path) || path === content.path(id)) continue
       done.add(path)
-      await content.publish(path, id)
+      if (begin === undefined) await content.publish(path, id)
+      else await content.publishLink(path, id)
       onMoved?.(content.path(id))
     }
   }
@@ -131,6 +134,7 @@ function sourcesOf(draft: ImageDraft, diffIds: readonly DiffId[]): LayerSource[]
         path: layer.path,
         ...(layer.digest === undefined ? {} : { blobDigest: layer.digest }),
         ...(layer.known === undefined ? {} : { known: layer.known }),
+        ...(layer.begin === undefined ? {} : { begin: layer.begin }),
         ...(layer.onDone === undefined ? {} : { onDone: layer.onDone }),
       },
     ]

@@ -20,6 +20,10 @@ import type { Database } from '../store/database.ts'
 import { ImageMaker } from './image-maker.ts'
 import { ImageService, type ImageEvents, type ImageUsers } from './image-service.ts'
 import { ImageStore } from './image-store.ts'
+import { Puller } from './puller.ts'
+import { Registries } from './registries.ts'
+import type { RegistrySettings } from './registry-endpoints.ts'
+import { RegistryService } from './registry-service.ts'
 
 /** What the rooms stand on. */
 export type ImageRoomOptions = {
@@ -35,12 +39,18 @@ export type ImageRoomOptions = {
   storageDriver?: string
   /** A layer that unpacks to more is refused. */
   maxLayerBytes?: number
+  /** What the configuration says of registries, asked for every operation. */
+  registrySettings?: () => RegistrySettings
+  /** How the engine names itself to registries. */
+  userAgent?: string
 }
 
 /** The open rooms. Disposing waits for background removal and ends the workers. */
 export interface ImageRoom extends AsyncDisposable {
   readonly images: ImageStore
   readonly service: ImageService
+  readonly registry: RegistryService
+  readonly registries: Registries
   readonly rootfs: OverlayRootfsStore
   readonly layers: LayerStore
   readonly content: ContentStore
@@ -50,16 +60,26 @@ export interface ImageRoom extends AsyncDisposable {
 
 const defaultMaxLayerBytes = 256 * 2 ** 30
 const workerIdleMs = 5_000
+const defaultRegistrySettings: RegistrySettings = {
+  mirrors: [],
+  insecure: [],
+  maxDownloads: 3,
+  maxUploads: 5,
+  maxAttempts: 5,
+  proxies: { http: '', https: '', none: '' },
+  certificateDirectories: ['/etc/wharf/certs.d', '/etc/docker/certs.d'],
+}
 
 /** Opens the rooms. */
 export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoom> {
   const { root, database, log, clock = systemClock } = options
   await using opening = new AsyncDisposableStack()
   await mkdir(join(root, 'layers'), { recursive: true, mode: 0o710 })
+  const maxWorkers = Math.min(5, Math.max(3, availableParallelism() + 1))
   const pool = opening.use(
     new WorkerPool<LayerJob, LayerJobResult>({
       script: new URL('../layers/layer-worker.ts', import.meta.url),
-      maxWorkers: Math.min(4, Math.max(2, availableParallelism())),
+      maxWorkers,
       idleMs: workerIdleMs,
     }),
   )
@@ -86,10 +106,26 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   await content.sweep(images.needsBlob())
   const maker = new ImageMaker({ content, layers, images, pool })
   const service = new ImageService({ ...options, clock, content, layers, images, maker, rootfs })
+  const registries = opening.use(
+    new Registries(options.registrySettings ?? (() => defaultRegistrySettings), options.userAgent ?? 'wharf'),
+  )
+  const puller = new Puller({
+    content,
+    images,
+    maker,
+    registries,
+    host: options.host,
+    // One worker stays free for what does not wait for a network.
+    maxUnpacking: maxWorkers - 1,
+    onPulled: (id, name) => service.noteRegistryEvent('pull', id, name),
+  })
+  const registry = new RegistryService({ registries, puller, host: options.host })
   const opened = opening.move()
   return {
     images,
     service,
+    registry,
+    registries,
     rootfs,
     layers,
     content,

@@ -191,6 +191,15 @@ export class ImageService {
     return id
   }
 
+  /** Tells that an image went to or came from a registry. */
+  noteRegistryEvent(action: 'pull' | 'push', id: Digest, name: string): void {
+    const image = this.#options.images.get(id)
+    // Docker's event names the reference, not the image.
+    if (image !== undefined) {
+      this.#options.events.emit({ type: 'image', action, id: name, attributes: { ...image.labels, name } })
+    }
+  }
+
   #emit(action: string, id: Digest, name: string): void {
     const image = this.#options.images.get(id)
     if (image !== undefined) this.#emitFor(action, image, name)

@@ -17,8 +17,17 @@ export type LayerSource = {
   blobDigest?: Digest
   /** The blob is in the store, where it came verified: its layer needs no second look if it is there. */
   known?: { digest: Digest; size: number }
+  /** The file is still being written: waits until it may be read, and holds what that takes. */
+  begin?: (signal: AbortSignal) => Promise<GrowingSource>
   /** Reports that the layer is done, with its blob's size. */
   onDone?: (bytes: number) => void
+}
+
+/** A layer blob that is still coming in. */
+export type GrowingSource = Disposable & {
+  growing: SharedArrayBuffer
+  /** Why it will not be whole, if so. */
+  failure: () => unknown
 }
 
 /** Outcome of an apply. Insert `added` in the transaction that makes the image, then dispose. */
@@ -110,21 +119,11 @@ export class LayerApply {
   }
 
   async #unpack(source: LayerSource, isMissing: boolean, undo: AsyncDisposableStack): Promise<Done> {
-    const { driver, pool, maxLayerBytes, signal } = this.#context
+    const { driver } = this.#context
     if (!isMissing && source.known !== undefined)
       return { unpacked: unread(source, source.known), draft: undefined }
     const draft = isMissing ? undo.use(await driver.createLayer()) : undefined
-    const { unpacked } = await pool.run(
-      {
-        kind: 'unpack',
-        source: source.path,
-        algorithm: source.blobDigest?.startsWith('sha512:') === true ? 'sha512' : 'sha256',
-        maxBytes: maxLayerBytes,
-        ...(draft === undefined ? {} : { target: draft.directory }),
-      },
-      signal,
-    )
-    if (unpacked === undefined) throw new Error('unpack answered nothing')
+    const unpacked = await this.#read(source, draft)
     if (source.blobDigest !== undefined && source.blobDigest !== unpacked.blobDigest) {
       throw new EngineError(
         'invalid',
@@ -140,6 +139,28 @@ export class LayerApply {
     }
     source.onDone?.(unpacked.blobBytes)
     return { unpacked, draft }
+  }
+
+  async #read(source: LayerSource, draft: DraftLayer | undefined): Promise<UnpackedLayer> {
+    const { pool, maxLayerBytes, signal } = this.#context
+    using coming = await source.begin?.(signal)
+    try {
+      const { unpacked } = await pool.run(
+        {
+          kind: 'unpack',
+          source: source.path,
+          algorithm: source.blobDigest?.startsWith('sha512:') === true ? 'sha512' : 'sha256',
+          maxBytes: maxLayerBytes,
+          ...(draft === undefined ? {} : { target: draft.directory }),
+          ...(coming === undefined ? {} : { growing: coming.growing }),
+        },
+        signal,
+      )
+      if (unpacked === undefined) throw new Error('unpack answered nothing')
+      return unpacked
+    } catch (error) {
+      throw coming?.failure() ?? error
+    }
   }
 
   async #publish(

@@ -10,6 +10,7 @@ import { decompress } from '../lib/decompress.ts'
 import type { JobContext } from '../lib/worker-jobs.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
+import { readGrowingFile } from './growing-file.ts'
 import { inheritAttributes } from './inherit.ts'
 import { layerChanges } from './layer-changes.ts'
 import { changesTar, layerTar } from './layer-tar.ts'
@@ -18,7 +19,15 @@ import { LayerWriter } from './layer-writer.ts'
 /** What a worker is asked to do. Paths are host paths. */
 export type LayerJob =
   /** Reads a layer blob, hashes it and its plain tar, and writes it to `target` where one is named. */
-  | { kind: 'unpack'; source: string; algorithm: 'sha256' | 'sha512'; target?: string; maxBytes: number }
+  | {
+      kind: 'unpack'
+      source: string
+      algorithm: 'sha256' | 'sha512'
+      target?: string
+      maxBytes: number
+      /** The source is still being written: see `growing-file.ts`. */
+      growing?: SharedArrayBuffer
+    }
   /** Gives directories that a layer used without describing them the attributes they have below. */
   | { kind: 'inherit'; directory: string; implied: string[]; lowers: string[] }
   /** Writes a layer directory, or what a whole tree changed against `base`, as a tar to a new file, synced. */
@@ -88,7 +97,11 @@ async function unpack(
   using writer =
     job.target === undefined ? undefined : new LayerWriter(job.target, { maxBytes: job.maxBytes })
   const counted = { bytes: 0 }
-  for await (const chunk of decompress(hashedFile(job.source, blobHash, counted))) {
+  const source =
+    job.growing === undefined
+      ? hashedFile(job.source, blobHash, counted)
+      : hashedGrowingFile(job.source, job.growing, { hash: blobHash, counted, context })
+  for await (const chunk of decompress(source)) {
     context.check()
     tarHash.update(chunk)
     if (writer === undefined || decoder.ended) continue
@@ -136,6 +149,20 @@ function merge({ sources, target }: { sources: string[]; target: string }, conte
     decoder.finish()
     writer.finish()
     inheritAttributes(target, ['/'], [source])
+  }
+}
+
+type Hashing = { hash: Hash; counted: { bytes: number }; context: JobContext }
+
+async function* hashedGrowingFile(
+  path: string,
+  shared: SharedArrayBuffer,
+  { hash, counted, context }: Hashing,
+): AsyncGenerator<Buffer, void, void> {
+  for await (const chunk of readGrowingFile(path, shared, () => context.check())) {
+    hash.update(chunk)
+    counted.bytes += chunk.length
+    yield chunk
   }
 }
 

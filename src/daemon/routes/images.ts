@@ -48,6 +48,15 @@ export interface ImageOperations {
   ): Promise<void>
 }
 
+/** Brings images in from registries. Implemented by images/. */
+export interface Pulling {
+  pull(
+    query: { image: string; tag: string; platform: string; auth: string | undefined },
+    report: ProgressSink,
+    signal: AbortSignal,
+  ): Promise<void>
+}
+
 /** Makes an image of a container. */
 export interface Committing {
   commit(request: {
@@ -68,13 +77,16 @@ export function imageLoadRoutes(images: Pick<ImageOperations, 'load'>): Route[] 
 }
 
 /** Routes of the API's "Image" area. */
-export function imageRoutes(images: ImageOperations, commits: Committing | undefined): Route[] {
+export function imageRoutes(
+  images: ImageOperations,
+  commits: Committing | undefined,
+  registry: Pulling,
+): Route[] {
   const notYet = (what: string) => () => {
     throw new EngineError('notImplemented', `${what} is not supported yet`)
   }
   return [
     { method: 'GET', path: '/images/json', handle: (x) => list(images, x) },
-    { method: 'GET', path: '/images/search', handle: notYet('searching registries') },
     { method: 'GET', path: '/images/get', handle: (x) => save(images, x, x.query.getAll('names')) },
     { method: 'GET', path: '/images/{name}/get', handle: (x) => save(images, x, [x.name]) },
     { method: 'GET', path: '/images/{name}/json', handle: (x) => inspect(images, x) },
@@ -84,7 +96,7 @@ export function imageRoutes(images: ImageOperations, commits: Committing | undef
       handle: async (x) =>
         x.sendJson(200, await images.history(x.name, x.version >= 48 ? platformOf(x) : undefined)),
     },
-    { method: 'POST', path: '/images/create', handle: (x) => create(images, x) },
+    { method: 'POST', path: '/images/create', handle: (x) => create(images, registry, x) },
     { method: 'POST', path: '/images/prune', handle: (x) => prune(images, x) },
     {
       method: 'POST',
@@ -94,7 +106,6 @@ export function imageRoutes(images: ImageOperations, commits: Committing | undef
         x.sendStatus(201)
       },
     },
-    { method: 'POST', path: '/images/{name}/push', handle: notYet('pushing images') },
     {
       method: 'DELETE',
       path: '/images/{name}',
@@ -103,7 +114,6 @@ export function imageRoutes(images: ImageOperations, commits: Committing | undef
         x.sendJson(200, await images.remove(x.name, options))
       },
     },
-    { method: 'GET', path: '/distribution/{name}/json', handle: notYet('asking registries') },
     { method: 'POST', path: '/build', handle: notYet('building images') },
     {
       method: 'POST',
@@ -176,7 +186,10 @@ async function save(images: ImageOperations, x: Exchange, names: string[]): Prom
 }
 
 /** Runs work that reports progress. A failure before the first message is an ordinary error. */
-async function withProgress(x: Exchange, work: (progress: ProgressSink) => Promise<void>): Promise<void> {
+export async function withProgress(
+  x: Exchange,
+  work: (progress: ProgressSink) => Promise<void>,
+): Promise<void> {
   const send = (message: ProgressMessage) => {
     if (!x.response.headersSent) x.startStream('application/json')
     // Progress is little: what a slow client has not read yet is kept.
@@ -198,9 +211,17 @@ async function load(images: Pick<ImageOperations, 'load'>, x: Exchange): Promise
   await withProgress(x, (report) => images.load(x.request, { ...options, report }, x.signal))
 }
 
-async function create(images: ImageOperations, x: Exchange): Promise<void> {
-  if (x.text('fromImage') !== '')
-    throw new EngineError('notImplemented', 'pulling images is not supported yet')
+async function create(images: ImageOperations, registry: Pulling, x: Exchange): Promise<void> {
+  if (x.text('fromImage') !== '') {
+    const query = {
+      image: x.text('fromImage'),
+      tag: x.text('tag'),
+      platform: x.text('platform'),
+      auth: registryAuth(x),
+    }
+    await withProgress(x, (progress) => registry.pull(query, progress, x.signal))
+    return
+  }
   const source = x.text('fromSrc')
   if (source !== '-') {
     throw new EngineError(
@@ -216,6 +237,12 @@ async function create(images: ImageOperations, x: Exchange): Promise<void> {
     platform: x.text('platform'),
   }
   await withProgress(x, (progress) => images.import(x.request, options, progress, x.signal))
+}
+
+/** Credentials of a request; see `decodeAuth`. */
+export function registryAuth(x: Exchange): string | undefined {
+  const header = x.request.headers['x-registry-auth']
+  return typeof header === 'string' ? header : undefined
 }
 
 async function prune(images: ImageOperations, x: Exchange): Promise<void> {

@@ -1,0 +1,111 @@
+/**
+ * All registries as the engine reaches them: opens a repository at the first of its endpoints that answers, keeps
+ * connections between requests, limits transfers. The configuration is read anew for every operation.
+ */
+import { EngineError } from '../spec/errors.ts'
+import { Semaphore } from '../lib/mutex.ts'
+import { endpointsOf, splitRepository, type Endpoint, type RegistrySettings } from './registry-endpoints.ts'
+import { RegistryClient } from './registry-client.ts'
+import { RegistryUnreachable } from './registry-errors.ts'
+import { RegistryRepository } from './registry-repository.ts'
+import type { AuthConfig } from './registry-tokens.ts'
+import { anonymous } from './registry-tokens.ts'
+import { RegistryTransport } from './registry-transport.ts'
+
+/** See the file's head. */
+export class Registries implements Disposable {
+  readonly #settings: () => RegistrySettings
+  readonly #transport: RegistryTransport
+  #limits: { settings: RegistrySettings; downloads: Semaphore; uploads: Semaphore } | undefined
+
+  constructor(settings: () => RegistrySettings, userAgent: string) {
+    this.#settings = settings
+    this.#transport = new RegistryTransport(settings, userAgent)
+  }
+
+  get settings(): RegistrySettings {
+    return this.#settings()
+  }
+
+  /** Places for downloads of layers. */
+  get downloads(): Semaphore {
+    return this.#currentLimits().downloads
+  }
+
+  /** Places for uploads of layers. */
+  get uploads(): Semaphore {
+    return this.#currentLimits().uploads
+  }
+
+  /** A repository at the first endpoint that does `use`; unreachable ones are passed over. */
+  async withRepository<T>(
+    repository: string,
+    options: { auth: AuthConfig; push?: boolean; signal: AbortSignal },
+    use: (repository: RegistryRepository) => Promise<T>,
+  ): Promise<T> {
+    const { domain, path } = splitRepository(repository)
+    const endpoints = await endpointsOf(domain, this.settings)
+    const usable = endpoints.filter((endpoint) => options.push !== true || !endpoint.isMirror)
+    let failure: unknown = new EngineError('internal', `no endpoint for ${domain}`)
+    for (const [index, endpoint] of usable.entries()) {
+      try {
+        const client = this.#client(endpoint, options.auth)
+        await client.ping(options.signal)
+        return await use(new RegistryRepository(client, path))
+      } catch (error) {
+        failure = error
+        const isLast = index === usable.length - 1
+        // What a mirror does not have, or refuses, the registry itself may give.
+        const mayGoOn =
+          error instanceof RegistryUnreachable || (endpoint.isMirror && error instanceof EngineError)
+        if (isLast || !mayGoOn || options.signal.aborted) throw error
+      }
+    }
+    throw failure
+  }
+
+  /** A client of the first endpoint of a registry that answers. */
+  async connect(domain: string, auth: AuthConfig, signal: AbortSignal): Promise<RegistryClient> {
+    const endpoints = (await endpointsOf(domain, this.settings)).filter((endpoint) => !endpoint.isMirror)
+    for (const [index, endpoint] of endpoints.entries()) {
+      const client = this.#client(endpoint, auth)
+      try {
+        await client.ping(signal)
+        return client
+      } catch (error) {
+        if (index === endpoints.length - 1 || !(error instanceof RegistryUnreachable)) throw error
+      }
+    }
+    throw new EngineError('internal', `no endpoint for ${domain}`)
+  }
+
+  /** Reads certificates and proxies again from now on. */
+  reset(): void {
+    this.#transport.reset()
+  }
+
+  [Symbol.dispose](): void {
+    this.#transport[Symbol.dispose]()
+  }
+
+  #client(endpoint: Endpoint, auth: AuthConfig): RegistryClient {
+    const { maxAttempts } = this.settings
+    const own = endpoint.isMirror ? anonymous : auth
+    return new RegistryClient({ endpoint, auth: own, transport: this.#transport, maxAttempts })
+  }
+
+  #currentLimits(): { downloads: Semaphore; uploads: Semaphore } {
+    const settings = this.settings
+    const kept = this.#limits
+    if (
+      kept?.settings.maxDownloads === settings.maxDownloads &&
+      kept.settings.maxUploads === settings.maxUploads
+    ) {
+      return kept
+    }
+    const downloads = new Semaphore(Math.max(1, settings.maxDownloads))
+    const uploads = new Semaphore(Math.max(1, settings.maxUploads))
+    this.#limits = { settings, downloads, uploads }
+    return this.#limits
+  }
+}

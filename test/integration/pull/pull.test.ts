@@ -1,0 +1,79 @@
+/** Pulls from the reference registry, with Wharf's daemon and the stock CLI. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { tarHeader } from '../../../src/lib/tar-format.ts'
+import { writeTar, type TarSource } from '../../../src/lib/tar-stream.ts'
+import {
+  buildImage,
+  sha256,
+  startDockerRegistry,
+  uploadImage,
+  type DockerRegistry,
+} from '../../fixtures/docker-registry.ts'
+import { startDaemon, type TestDaemon } from '../../fixtures/test-daemon.ts'
+
+let daemon: TestDaemon
+let registry: DockerRegistry
+
+before(async () => {
+  registry = await startDockerRegistry()
+  daemon = await startDaemon()
+})
+
+after(async () => {
+  await daemon?.[Symbol.asyncDispose]()
+  await registry?.[Symbol.asyncDispose]()
+})
+
+/** A tar of files. */
+async function tarOf(files: Record<string, Buffer>): Promise<Buffer> {
+  const sources = Object.entries(files).map(([name, content]): TarSource => ({
+    header: tarHeader({ name, type: 'file', size: content.length, mode: 0o644 }),
+    content: [content],
+  }))
+  const parts: Uint8Array[] = []
+  for await (const bytes of writeTar(sources)) parts.push(Buffer.from(bytes))
+  return Buffer.concat(parts)
+}
+
+type Message = { status?: string; id?: string; error?: string }
+
+/** What a stream said, without bars. */
+function messages(body: string): Message[] {
+  return body
+    .split('\r\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Message)
+}
+
+test('a pull says what Docker says and keeps the digest', async () => {
+  const layers = [await tarOf({ a: randomBytes(300_000) }), await tarOf({ b: Buffer.from('b') })]
+  const image = buildImage(layers)
+  await uploadImage(registry.url, 'team/app', 'v1', image)
+  const name = `${registry.host}/team/app`
+  const answer = await daemon.api('POST', `/v1.44/images/create?fromImage=${name}&tag=v1`)
+  assert.equal(answer.status, 200, answer.body)
+  const said = messages(answer.body)
+  assert.deepEqual(said[0], { status: 'Pulling from team/app', id: 'v1' })
+  assert.deepEqual(said.slice(-2), [
+    { status: `Digest: ${image.digest}` },
+    { status: `Status: Downloaded newer image for ${name}:v1` },
+  ])
+  for (const blob of image.blobs.slice(1)) {
+    const id = sha256(blob).slice(7, 19)
+    const words = said.filter((message) => message.id === id).map((message) => message.status)
+    const distinct = words.filter((word, index) => word !== words[index - 1])
+    const expected = ['Pulling fs layer', 'Download complete', 'Pull complete']
+    assert.deepEqual(
+      distinct.filter((word) => expected.includes(word ?? '')),
+      expected,
+    )
+  }
+  const inspected = await daemon.api('GET', `/v1.44/images/${name}:v1/json`)
+  const { Id, RepoDigests } = inspected.json as { Id: string; RepoDigests: string[] }
+  assert.equal(Id, image.id)
+  assert.deepEqual(RepoDigests, [`${name}@${image.digest}`])
+  const again = await daemon.api('POST', `/v1.44/images/create?fromImage=${name}&tag=v1`)
+  assert.equal(messages(again.body).at(-1)?.status, `Status: Image is up to date for ${name}:v1`)
+})
