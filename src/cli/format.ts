@@ -31,7 +31,7 @@ export function rowStruct<Row>(list: ListFormat<Row>, row: Row): GoStruct {
     // Read when a template asks: some fields cost a computation.
     Object.defineProperty(fields, name, { enumerable: true, get: () => list.fields[name]?.value(row) })
   }
-  return new GoStruct(list.type, fields)
+  return new GoStruct(list.type, fields, () => rowJson(list, row))
 }
 
 /** A row as JSON: fields sorted by name, methods left out. */
@@ -80,7 +80,6 @@ export function formatList<Row>(list: ListFormat<Row>, format: string, rows: Ite
     const template = parseTemplate(source)
     for (const row of rows) {
       const struct = rowStruct(list, row)
-      Object.defineProperty(struct, 'toJSON', { value: () => JSON.parse(rowJson(list, row)) })
       text += `${template.execute(struct)}\n`
     }
     if (!table) return text

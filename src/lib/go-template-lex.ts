@@ -163,6 +163,8 @@ class Lexer {
       if (end < 0) throw new TemplateSyntaxError('unterminated raw quoted string', at)
       return this.#emit('string', end + 1)
     }
+    if (character === '.' && at + 1 === text.length)
+      throw new TemplateSyntaxError('illegal number syntax: "."', at)
     if (character === '.' && !/[0-9]/.test(text[at + 1] ?? '')) {
       const name = match(word, text, at + 1)
       if (name === undefined) return this.#terminated('dot', at + 1)

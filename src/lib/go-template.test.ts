@@ -68,6 +68,7 @@ for (const [text, result] of results) {
 const syntaxErrors: [string, string][] = [
   ['{{', 'unclosed action'],
   ['{{.Name', 'unclosed action'],
+  ['{{.', 'illegal number syntax: "."'],
   ['{{foo}}', 'function "foo" not defined'],
   ['{{end}}', 'unexpected {{end}}'],
   ['{{if}}x{{end}}', 'missing value for if'],

@@ -10,9 +10,12 @@ import { quoteGo } from './go-quote.ts'
 export class GoStruct {
   readonly type: string
   readonly fields: Readonly<Record<string, unknown>>
-  constructor(type: string, fields: Readonly<Record<string, unknown>>) {
+  /** The JSON text of a type that encodes itself. */
+  readonly encode: (() => string) | undefined
+  constructor(type: string, fields: Readonly<Record<string, unknown>>, encode?: () => string) {
     this.type = type
     this.fields = fields
+    this.encode = encode
   }
   /** JSON shows the fields that are not methods with arguments. */
   toJSON(): unknown {
@@ -144,6 +147,7 @@ const escaped: Record<string, string> = { '\u2028': '\\u2028', '\u2029': '\\u202
 
 /** JSON as Go's encoder writes it without HTML escaping. Fields keep their order; the caller sorts what Go would. */
 export function goJson(value: unknown): string {
+  if (value instanceof GoStruct && value.encode !== undefined) return value.encode()
   const text = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part))
   return (text ?? 'null').replaceAll(/[\u2028\u2029]/g, (character) => escaped[character] ?? character)
 }

@@ -41,18 +41,18 @@ function formatter(format: string): (event: EventMessage, text: string) => strin
   } catch (error) {
     throw new CliError(`Error parsing format: ${failureOf(error).message}`, { code: 64, cause: error })
   }
-  return (event) => {
+  return (event, text) => {
+    // Newer engines leave these three out; they said the same of containers and images.
+    const isOld = event.Type === 'container' || event.Type === 'image'
     const fields = {
-      Status: event.status ?? '',
-      ID: event.id ?? '',
-      From: event.from ?? '',
+      Status: event.status ?? (isOld ? event.Action : ''),
+      ID: event.id ?? (isOld ? event.Actor.ID : ''),
+      From: event.from ?? (event.Type === 'container' ? (event.Actor.Attributes['image'] ?? '') : ''),
       Time: event.time,
       TimeNano: event.timeNano,
       ...event,
     }
-    const struct = new GoStruct('events.Message', fields)
-    Object.defineProperty(struct, 'toJSON', { value: () => event })
-    return template.execute(struct)
+    return template.execute(new GoStruct('events.Message', fields, () => text))
   }
 }
 
