@@ -1,5 +1,6 @@
 /* Life of a keeper: it listens, says `ready`, waits for the daemon's go, runs the runtime, pumps until the process and
-   its output have ended, records the exit, and goes once its clients have taken what is theirs. */
+   its output have ended, records the exit, and goes once its clients have taken what is theirs and all its children
+   are reaped. */
 #define _GNU_SOURCE
 #include "shim.h"
 
@@ -142,6 +143,7 @@ static void start(void) {
   phase = STARTING;
   runtime_pid = runtime_start(&streams);
   if (runtime_pid < 0) {
+    log_close();
     clients_tell("failed 125\n");
     clients_finish();
     phase = FINISHED;
@@ -162,6 +164,7 @@ static void runtime_ended(int status) {
   runtime_failed(&streams);
   snprintf(line, sizeof line, "failed %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
   record("failed", line);
+  log_close();
   clients_tell(line);
   clients_finish();
   phase = FINISHED;
@@ -235,9 +238,16 @@ static void release(void) {
   dirty = false;
 }
 
+/* Whoever the process left behind became ours, and must be reaped by us: a dead process that nobody reaps keeps the
+   container's first one, and with it the whole namespace, from ending. */
+static bool has_children(void) {
+  siginfo_t info;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 static void run(int signals) {
   static struct pollfd polls[MAX_CLIENTS + 8];
-  while (phase != FINISHED || clients_busy()) {
+  while (phase != FINISHED || clients_busy() || has_children()) {
     bool held = holding();
     /* Once the process has ended, the little that is left is taken whatever the clients do. */
     bool pumping = (phase == RUNNING && !clients_blocked()) || phase == DRAINING;

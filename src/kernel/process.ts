@@ -113,10 +113,11 @@ export type ProcessIdentity = { pid: number; startTime: bigint }
 
 /** Clock ticks from boot to the start of the process: field 22 of /proc/PID/stat. Undefined when it is gone. */
 export function processStartTime(pid: number): bigint | undefined {
-  return readStat(pid)?.startTime
+  return processState(pid)?.startTime
 }
 
-function readStat(pid: number): ProcessStat | undefined {
+/** What the kernel says of a process. Undefined when it is gone. */
+export function processState(pid: number): ProcessStat | undefined {
   try {
     return parseProcessStat(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch (error) {
@@ -139,7 +140,7 @@ export function parseProcessStat(stat: string): ProcessStat | undefined {
 
 /** Whether exactly this process still runs. */
 export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
-  const stat = readStat(pid)
+  const stat = processState(pid)
   return stat !== undefined && stat.startTime === startTime && !/^[ZX]/.test(stat.state)
 }
 

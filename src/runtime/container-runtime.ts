@@ -17,6 +17,7 @@ import type { Log } from '../lib/log.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
 import { becomeSubreaper, exitCodeOf, isAlive, processStartTime, spawnProcess } from '../kernel/process.ts'
+import { StrayReaper } from '../kernel/stray-reaper.ts'
 import { startExec } from './exec-start.ts'
 import { buildOciSpec, serializeOci, type OciSettings } from './oci-spec.ts'
 import { PendingContainerTask, RunningContainerTask, StartPlaces } from './shim-container-task.ts'
@@ -65,6 +66,7 @@ export class OciContainerRuntime implements AsyncDisposable {
   readonly #runtimes: RuntimeTable
   readonly #launcher: ShimLauncher
   readonly #warmer: CgroupWarmer
+  readonly #strays = new StrayReaper()
   readonly #tasks = new Set<ShimTask>()
   // More at once only makes each slower.
   readonly #starts = new StartPlaces(2 * availableParallelism())
@@ -177,6 +179,7 @@ export class OciContainerRuntime implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const task of this.#tasks) task[Symbol.dispose]()
     this.#tasks.clear()
+    this.#strays[Symbol.dispose]()
     this.#warmer[Symbol.dispose]()
     this.#runtimes[Symbol.dispose]()
     this.#launcher[Symbol.dispose]()

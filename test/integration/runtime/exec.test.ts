@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { EngineError } from '../../../src/spec/errors.ts'
 import type { ExecTaskStart } from '../../../src/spec/task-types.ts'
 import type { RunningContainerTask } from '../../../src/runtime/shim-container-task.ts'
-import { readAll, RuntimeFixture, splitFrames, until } from './fixture.ts'
+import { readAll, runToEnd, RuntimeFixture, splitFrames, until } from './fixture.ts'
 
 const fixture = new RuntimeFixture()
 const never = () => AbortSignal.timeout(60_000)
@@ -135,3 +135,29 @@ test('the end of the container is the end of its execs', async () => {
   assert.equal((await task.exited).exitCode, 0)
   assert.equal((await exec.exited).exitCode, 137)
 })
+
+test('keepers reap all that was started under them, also when a start fails', async () => {
+  const others = fixture.start(['sh', '-c', 'sleep 1000 & echo $!'], {
+    hostConfig: { PidMode: 'host' },
+  })
+  const shared = { ...others, namespaces: { ...others.namespaces, pid: { kind: 'host' as const } } }
+  const { stdout } = await runToEnd(fixture, shared)
+  const left = Number(stdout.toString())
+  assert.match(readFileSync(`/proc/${parentOf(left)}/comm`, 'utf8'), /^wharf-shim/)
+  await fixture.runtime.remove(shared.id)
+  const failing = Array.from({ length: 6 }, () =>
+    task.exec(fixture.exec(container.id, ['nothing-of-that-name']), never()),
+  )
+  await Promise.allSettled(failing)
+  await until(() => !existsSync(`/proc/${left}`), 'the process that was left is reaped')
+  await until(() => deadChildren(process.pid).length === 0, 'nothing dead is handed up')
+})
+
+function parentOf(pid: number): string {
+  return /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
+}
+
+function deadChildren(pid: number): string[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean)
+  return children.filter((child) => readFileSync(`/proc/${child}/stat`, 'latin1').includes(') Z '))
+}
