@@ -56,7 +56,7 @@ export function findCommand(words: readonly string[]): Found | undefined {
 const plural = (count: number) => (count === 1 ? 'argument' : 'arguments')
 
 /** Why the number of arguments is wrong, in Docker's words; undefined when it is right. */
-export function countProblem(
+function countProblem(
   count: Command['count'],
   given: number,
 ): { need: string; see: string } | undefined {

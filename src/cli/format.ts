@@ -35,7 +35,7 @@ export function rowStruct<Row>(list: ListFormat<Row>, row: Row): GoStruct {
 }
 
 /** A row as JSON: fields sorted by name, methods left out. */
-export function rowJson<Row>(list: ListFormat<Row>, row: Row): string {
+function rowJson<Row>(list: ListFormat<Row>, row: Row): string {
   const shown: Record<string, unknown> = {}
   for (const name of Object.keys(list.fields).sort()) {
     const value = list.fields[name]?.value(row)

@@ -16,7 +16,7 @@ function cut(text: string, width: number, slop: number): [string, string] {
 }
 
 /** Wraps `text` to `width` columns, continuation lines indented, as pflag's wrap() does. */
-export function wrapText(text: string, indent: number, width: number): string {
+function wrapText(text: string, indent: number, width: number): string {
   if (width === 0) return text.replaceAll('\n', `\n${' '.repeat(indent)}`)
   let left = indent
   let room = width - left
@@ -39,7 +39,7 @@ export function wrapText(text: string, indent: number, width: number): string {
 }
 
 /** The lines of an options section, sorted by name. */
-export function flagUsages(flags: Flags, columns: number): string {
+function flagUsages(flags: Flags, columns: number): string {
   const specs: [string, Pick<Flag<unknown>, 'short' | 'type' | 'help' | 'shownDefault'>][] = []
   for (const [name, spec] of Object.entries(flags)) {
     if (spec.hidden !== true && spec.deprecated === undefined) specs.push([name, spec])
@@ -159,6 +159,6 @@ export function rootHelp(
 }
 
 /** The name of a command at the top level, if it has one. */
-export function topName(entry: CommandEntry): string | undefined {
+function topName(entry: CommandEntry): string | undefined {
   return entry.names.find((name) => !name.includes(' '))
 }

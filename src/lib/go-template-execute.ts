@@ -12,7 +12,7 @@ import { GoFloat } from './go-value.ts'
 export type Program = { text: string; name: string; parsed: ParsedTemplate; functions: TemplateFunctions }
 
 /** A failure while a template ran; the message is Go's. */
-export class TemplateExecutionError extends Error {}
+class TemplateExecutionError extends Error {}
 
 const maxDepth = 1000
 /** What a template may write in all, so that no template can eat the machine. */

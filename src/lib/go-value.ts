@@ -94,7 +94,7 @@ export function sortedKeys(map: Readonly<Record<string, unknown>>): string[] {
 }
 
 /** `%v` of a float64. */
-export function formatFloat(value: number): string {
+function formatFloat(value: number): string {
   if (!Number.isFinite(value)) return goGeneral(value, 6)
   const exponent = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)))
   if (exponent >= -4 && exponent < 21) {

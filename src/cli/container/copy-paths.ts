@@ -8,7 +8,7 @@ import { basename, dirname, posix } from 'node:path'
 export type CopySide = { path: string; exists: boolean; isDirectory: boolean; rebaseName: string }
 
 /** `x/.` means the contents of x. */
-export function meansContents(path: string): boolean {
+function meansContents(path: string): boolean {
   return basename(path) === '.' && (path === '.' || path.endsWith('/.'))
 }
 

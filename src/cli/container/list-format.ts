@@ -10,7 +10,7 @@ import { goTime } from '../go-time.ts'
 import { joinLabels } from '../labels.ts'
 
 /** Cuts a text to so many characters, the last one an ellipsis. */
-export function ellipsis(text: string, width: number): string {
+function ellipsis(text: string, width: number): string {
   const characters = Array.from(text)
   return characters.length <= width ? text : `${characters.slice(0, width - 1).join('')}…`
 }

@@ -25,7 +25,7 @@ export function parsePortRange(text: string): [number, number] {
 }
 
 /** Splits `80/udp`; the protocol is tcp where none is named. */
-export function splitProtocol(text: string): { port: string; protocol: string } {
+function splitProtocol(text: string): { port: string; protocol: string } {
   const [port, protocol] = cut(text, '/')
   if (port === '') return { port: '', protocol: '' }
   return { port, protocol: protocol || 'tcp' }
