@@ -5,6 +5,7 @@ import { containerEntries } from './registry/containers.ts'
 import { contextEntries } from './registry/contexts.ts'
 import { imageEntries } from './registry/images.ts'
 import { networkEntries } from './registry/networks.ts'
+import { registryEntries } from './registry/registries.ts'
 import { systemEntries } from './registry/system.ts'
 import { volumeEntries } from './registry/volumes.ts'
 
@@ -15,6 +16,7 @@ export const entries: readonly CommandEntry[] = [
   ...contextEntries,
   ...imageEntries,
   ...networkEntries,
+  ...registryEntries,
   ...systemEntries,
   ...volumeEntries,
 ]
@@ -27,6 +29,7 @@ export const groups: readonly CommandGroup[] = [
   { name: 'context', summary: 'Manage contexts' },
   { name: 'image', summary: 'Manage images' },
   { name: 'network', summary: 'Manage networks' },
+  { name: 'registry', summary: 'Run a registry' },
   { name: 'system', summary: 'Manage the engine' },
   { name: 'volume', summary: 'Manage volumes' },
 ]

@@ -15,13 +15,13 @@ export class Database implements Disposable {
   readonly #statements = new Map<string, StatementSync>()
   #depth = 0
 
-  /** Opens or creates the file (`:memory:` for tests) and migrates it to the newest schema. */
-  constructor(path: string) {
+  /** Opens or creates the file (`:memory:` for tests) and migrates it to the newest of `steps`. */
+  constructor(path: string, steps: readonly string[] = migrations) {
     this.#sqlite = new DatabaseSync(path)
     this.#sqlite.exec(
       'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;',
     )
-    this.#migrate()
+    this.#migrate(steps)
   }
 
   /** Runs `work` in one transaction: all or nothing. Nested calls join the outer one. Synchronous on purpose. */
@@ -84,13 +84,13 @@ export class Database implements Disposable {
     return statement
   }
 
-  #migrate(): void {
+  #migrate(steps: readonly string[]): void {
     const version = Number(this.#sqlite.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0)
-    if (version > migrations.length) {
-      throw new Error(`database has schema ${version}, this release knows ${migrations.length}: it is newer`)
+    if (version > steps.length) {
+      throw new Error(`database has schema ${version}, this release knows ${steps.length}: it is newer`)
     }
-    for (let next = version; next < migrations.length; next++) {
-      const sql = migrations[next]
+    for (let next = version; next < steps.length; next++) {
+      const sql = steps[next]
       if (sql === undefined) continue
       this.transaction(() => {
         this.#sqlite.exec(sql)

@@ -1,0 +1,33 @@
+/** What handlers work with. */
+import type { RegistryEvents } from './events.ts'
+import type { RegistryIndex } from './registry-index.ts'
+import type { Repositories } from './repositories.ts'
+import type { StorageDriver } from './storage-driver.ts'
+import type { Uploads } from './uploads.ts'
+
+/** Settings that a request looks at; they may change between requests. */
+export type AppSettings = {
+  /** Refuses everything that would change something. */
+  readOnly: boolean
+  /** Whether tags, manifests and blobs may be deleted. */
+  allowDelete: boolean
+  maxManifestBytes: number
+  /** Told to clients as `OCI-Chunk-Min-Length`; 0 to say nothing. */
+  minChunkBytes: number
+  /** The longest page of a listing. */
+  maxPage: number
+  /** Whether locations are given without host and scheme. */
+  relativeUrls: boolean
+  /** The URL that clients know the registry by; empty: what they asked for. */
+  externalUrl: string
+}
+
+/** See the file's head. */
+export type App = {
+  settings: () => AppSettings
+  index: RegistryIndex
+  repositories: Repositories
+  uploads: Uploads
+  driver: StorageDriver
+  events: RegistryEvents
+}

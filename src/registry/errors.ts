@@ -1,0 +1,83 @@
+/** The registry's errors: OCI codes, their HTTP status, and the JSON envelope that clients read. */
+import { EngineError, type ErrorKind } from '../spec/errors.ts'
+
+// OCI distribution specification, "Error Codes"; RANGE_INVALID, PAGINATION_NUMBER_INVALID and UNKNOWN are the
+// reference registry's.
+const codes = {
+  BLOB_UNKNOWN: { status: 404, kind: 'notFound', text: 'blob unknown to registry' },
+  BLOB_UPLOAD_INVALID: { status: 400, kind: 'invalid', text: 'blob upload invalid' },
+  BLOB_UPLOAD_UNKNOWN: { status: 404, kind: 'notFound', text: 'blob upload unknown to registry' },
+  DIGEST_INVALID: { status: 400, kind: 'invalid', text: 'provided digest did not match uploaded content' },
+  MANIFEST_BLOB_UNKNOWN: { status: 404, kind: 'notFound', text: 'blob unknown to registry' },
+  MANIFEST_INVALID: { status: 400, kind: 'invalid', text: 'manifest invalid' },
+  MANIFEST_UNKNOWN: { status: 404, kind: 'notFound', text: 'manifest unknown' },
+  NAME_INVALID: { status: 400, kind: 'invalid', text: 'invalid repository name' },
+  NAME_UNKNOWN: { status: 404, kind: 'notFound', text: 'repository name not known to registry' },
+  PAGINATION_NUMBER_INVALID: { status: 400, kind: 'invalid', text: 'invalid number of results requested' },
+  RANGE_INVALID: { status: 416, kind: 'invalid', text: 'invalid content range' },
+  SIZE_INVALID: { status: 400, kind: 'invalid', text: 'provided length did not match content length' },
+  TAG_INVALID: { status: 400, kind: 'invalid', text: 'manifest tag did not match URI' },
+  UNAUTHORIZED: { status: 401, kind: 'unauthorized', text: 'authentication required' },
+  DENIED: { status: 403, kind: 'forbidden', text: 'requested access to the resource is denied' },
+  UNSUPPORTED: { status: 405, kind: 'invalid', text: 'The operation is unsupported.' },
+  TOOMANYREQUESTS: { status: 429, kind: 'unavailable', text: 'too many requests' },
+  UNAVAILABLE: { status: 503, kind: 'unavailable', text: 'service unavailable' },
+  UNKNOWN: { status: 500, kind: 'internal', text: 'unknown error' },
+} as const satisfies Record<string, { status: number; kind: ErrorKind; text: string }>
+
+/** One of the codes. */
+export type RegistryErrorCode = keyof typeof codes
+
+/** What an error may carry beside its code. */
+export type RegistryErrorOptions = ErrorOptions & {
+  message?: string
+  detail?: unknown
+  /** Where the code's own status does not fit. */
+  status?: number
+  headers?: Record<string, string | string[]>
+}
+
+/** A failure that the client is told about, with its OCI code. */
+export class RegistryError extends EngineError {
+  readonly code: RegistryErrorCode
+  readonly status: number
+  readonly detail: unknown
+  readonly headers: Record<string, string | string[]>
+
+  constructor(code: RegistryErrorCode, options: RegistryErrorOptions = {}) {
+    super(codes[code].kind, options.message ?? codes[code].text, options)
+    this.name = 'RegistryError'
+    this.code = code
+    this.status = options.status ?? codes[code].status
+    this.detail = options.detail
+    this.headers = options.headers ?? {}
+  }
+
+  /** The body that clients are sent. */
+  get body(): string {
+    return errorBody([this])
+  }
+}
+
+/** Several things wrong with one request; the status is the first one's. */
+export class RegistryErrors extends RegistryError {
+  readonly errors: readonly RegistryError[]
+
+  constructor(first: RegistryError, rest: readonly RegistryError[]) {
+    super(first.code, { message: first.message, detail: first.detail, status: first.status })
+    this.errors = [first, ...rest]
+  }
+
+  override get body(): string {
+    return errorBody(this.errors)
+  }
+}
+
+function errorBody(errors: readonly RegistryError[]): string {
+  const list = errors.map(({ code, message, detail }) => ({
+    code,
+    message,
+    ...(detail === undefined ? {} : { detail }),
+  }))
+  return `${JSON.stringify({ errors: list })}\n`
+}

@@ -1,0 +1,26 @@
+/** Who may do what: the seam between the HTTP server and the ways of proving who one is. */
+import type { IncomingMessage } from 'node:http'
+import type { RegistryError } from './errors.ts'
+import type { Action, Caller } from './exchange.ts'
+
+/** What a request needs, for a repository. */
+export type Need = { repository: string; actions: readonly Action[] }
+
+/** See the file's head. */
+export interface Gate {
+  /** Who asks. Throws UNAUTHORIZED for wrong proofs; somebody without any is nobody, not an error. */
+  identify(request: IncomingMessage): Promise<Caller>
+  /** Whether a caller counts as signed in for `GET /v2/`. */
+  isSignedIn(caller: Caller): boolean
+  /** The answer to a caller who may not: UNAUTHORIZED with a challenge, or DENIED. */
+  refusal(request: IncomingMessage, caller: Caller, need: Need | undefined): RegistryError
+}
+
+/** Lets everybody do everything: a registry without users. */
+export const openGate: Gate = {
+  identify: () => Promise.resolve({ name: '', may: () => true }),
+  isSignedIn: () => true,
+  refusal: () => {
+    throw new Error('an open registry refuses nobody')
+  },
+}

@@ -1,0 +1,55 @@
+/** What several handlers share. */
+import type { App } from './app.ts'
+import { RegistryError } from './errors.ts'
+import type { RegistryEvent } from './events.ts'
+import type { Exchange } from './exchange.ts'
+
+/** Tells what a request did. */
+export function emit(
+  app: App,
+  exchange: Exchange,
+  event: Omit<RegistryEvent, 'actor' | 'method' | 'host' | 'address' | 'userAgent'>,
+): void {
+  const { request, caller } = exchange
+  app.events.emit({
+    ...event,
+    actor: caller.name,
+    method: request.method ?? '',
+    host: exchange.header('host'),
+    address: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? 0}`,
+    userAgent: exchange.header('user-agent'),
+  })
+}
+
+/** Throws UNSUPPORTED in a registry that does not delete. */
+export function checkDelete(app: App): void {
+  if (!app.settings().allowDelete) throw new RegistryError('UNSUPPORTED')
+}
+
+/** How many entries a listing may have: `n`, or what the registry allows. Throws PAGINATION_NUMBER_INVALID. */
+export function pageSize(app: App, exchange: Exchange): number {
+  const text = exchange.query.get('n')
+  const { maxPage } = app.settings()
+  if (text === null || text === '') return maxPage
+  const n = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(n)) {
+    throw new RegistryError('PAGINATION_NUMBER_INVALID', { detail: { n: text.slice(0, 100) } })
+  }
+  return Math.min(n, maxPage)
+}
+
+/** A path as clients are told it: whole unless the registry is set to relative ones. */
+export function locationOf(app: App, exchange: Exchange, path: string): string {
+  const { relativeUrls, externalUrl } = app.settings()
+  if (externalUrl !== '') return `${externalUrl.replace(/\/$/, '')}${path}`
+  const host = exchange.header('host')
+  if (relativeUrls || host === '') return path
+  return `${schemeOf(exchange)}://${host}${path}`
+}
+
+/** The scheme that the client used, as far as can be told. */
+export function schemeOf(exchange: Exchange): string {
+  const forwarded = exchange.header('x-forwarded-proto').split(',')[0]?.trim()
+  if (forwarded === 'https' || forwarded === 'http') return forwarded
+  return 'encrypted' in exchange.request.socket ? 'https' : 'http'
+}

@@ -1,0 +1,261 @@
+/**
+ * What can be done with repositories: blobs, manifests, tags and referrers, above the index and the tree. Callers
+ * are the HTTP handlers, collection and the cache; names and digests that arrive here have been checked.
+ */
+import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import type { Clock } from '../lib/clock.ts'
+import { digest as toDigest, type Digest } from '../spec/ids.ts'
+import { textColumn } from '../store/database.ts'
+import { RegistryError, RegistryErrors } from './errors.ts'
+import type { Journal } from './journal.ts'
+import type { Leases } from './leases.ts'
+import { parseManifest, type ParsedManifest } from './manifest.ts'
+import type { DigestAlgorithm, Reference } from './names.ts'
+import type { ManifestRow, RegistryIndex } from './registry-index.ts'
+import type { ByteRange, StorageDriver } from './storage-driver.ts'
+import {
+  blobPath,
+  layerLinkPath,
+  repositoryPath,
+  revisionLinkPath,
+  tagIndexLinkPath,
+  tagLinkPath,
+  tagPath,
+} from './tree.ts'
+import type { FinishedUpload } from './uploads.ts'
+
+/** What repositories are made of. */
+export type RepositoriesOptions = {
+  index: RegistryIndex
+  journal: Journal
+  driver: StorageDriver
+  leases: Leases
+  clock: Clock
+}
+
+/** A manifest to be stored: under its digest, under tags, or both. */
+export type ManifestPush = {
+  repository: string
+  content: Buffer
+  contentType: string
+  reference: Reference
+  tags: readonly string[]
+}
+
+/** A stored manifest. */
+export type StoredManifest = ParsedManifest & { digest: Digest; tags: string[] }
+
+const mostCachedBytes = 32 * 1024 * 1024
+
+/** See the file's head. */
+export class Repositories {
+  readonly #options: RepositoriesOptions
+  readonly #contents = new Map<Digest, Buffer>()
+  #cachedBytes = 0
+
+  constructor(options: RepositoriesOptions) {
+    this.#options = options
+  }
+
+  /** Size of a repository's blob; it is leased. Throws BLOB_UNKNOWN. */
+  blobSize(repository: string, digest: Digest): number {
+    const { index, leases } = this.#options
+    const id = index.repositoryId(repository)
+    const size = id === undefined ? undefined : index.repositoryBlobSize(id, digest)
+    if (size === undefined) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
+    leases.touch(digest)
+    return size
+  }
+
+  /** Bytes of a blob. */
+  async blobStream(digest: Digest, range?: ByteRange): Promise<Readable> {
+    return await this.#options.driver.stream(blobPath(digest), range)
+  }
+
+  /** Puts a finished upload into a repository. */
+  async addBlob(repository: string, digest: Digest, upload: FinishedUpload): Promise<void> {
+    const { index, journal, driver, leases } = this.#options
+    leases.touch(digest)
+    {
+      using _lock = await journal.blobLocks.acquire(digest)
+      if (index.blobSize(digest) === undefined) await driver.adopt(upload.path, blobPath(digest))
+      index.database.transaction(() => this.#link(repository, digest, upload.size))
+    }
+    await index.durable()
+    journal.wake()
+  }
+
+  /**
+   * Gives a repository a blob that is here already, from a repository that the caller may read; answers whether
+   * there is one. Without `from`, any of those that `mayRead` allows.
+   */
+  async mount(
+    repository: string,
+    digest: Digest,
+    source: { from: string | undefined; mayRead: (name: string) => boolean },
+  ): Promise<boolean> {
+    const { index, journal, leases } = this.#options
+    const size = index.blobSize(digest)
+    if (size === undefined || !this.#owners(digest, source.from).some(source.mayRead)) return false
+    leases.touch(digest)
+    await index.commit(() => this.#link(repository, digest, size))
+    journal.wake()
+    return true
+  }
+
+  /** Takes a blob from a repository. Throws BLOB_UNKNOWN. */
+  async deleteBlob(repository: string, digest: Digest): Promise<void> {
+    const { index, journal } = this.#options
+    const id = index.repositoryId(repository)
+    const removed = await index.commit(() => {
+      if (id === undefined || !index.unlinkBlob(id, digest)) return false
+      journal.remove(layerLinkPath(repository, digest).replace(/\/link$/, ''))
+      return true
+    })
+    if (!removed) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
+    journal.wake()
+  }
+
+  /** A manifest of a repository. Throws MANIFEST_UNKNOWN, or NAME_UNKNOWN where there is no such repository. */
+  manifest(repository: string, reference: Reference): ManifestRow {
+    const { index } = this.#options
+    const id = index.repositoryId(repository)
+    if (id === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
+    const digest = 'digest' in reference ? reference.digest : index.tag(id, reference.tag)
+    const found = digest === undefined ? undefined : index.manifest(id, digest)
+    if (found === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: reference })
+    return found
+  }
+
+  /** Bytes of a manifest that is there. */
+  content(digest: Digest): Buffer {
+    const cached = this.#contents.get(digest)
+    if (cached !== undefined) return cached
+    const content = this.#options.index.manifestContent(digest)
+    if (content === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
+    if (this.#cachedBytes + content.length > mostCachedBytes) {
+      this.#contents.clear()
+      this.#cachedBytes = 0
+    }
+    this.#contents.set(digest, content)
+    this.#cachedBytes += content.length
+    return content
+  }
+
+  /** Stores a manifest. Throws MANIFEST_INVALID, DIGEST_INVALID and MANIFEST_BLOB_UNKNOWN. */
+  async putManifest(push: ManifestPush): Promise<StoredManifest> {
+    const { index, journal, clock } = this.#options
+    const { repository, content, reference } = push
+    const parsed = parseManifest(content, push.contentType)
+    const digest = digestFor(content, reference)
+    const tags = 'tag' in reference ? [reference.tag, ...push.tags] : [...push.tags]
+    await index.commit(() => {
+      // Checked where it is inserted: collection may run between requests.
+      this.#checkNeeds(repository, parsed)
+      const nowMs = clock.nowMs()
+      const id = index.ensureRepository(repository, nowMs)
+      index.insertManifest(id, { ...parsed, digest, content, size: content.length }, nowMs)
+      journal.write(blobPath(digest), content)
+      journal.write(revisionLinkPath(repository, digest), digest)
+      for (const name of tags) {
+        index.setTag(id, { name, digest }, nowMs)
+        journal.write(tagIndexLinkPath(repository, name, digest), digest)
+        journal.write(tagLinkPath(repository, name), digest)
+      }
+    })
+    journal.wake()
+    return { ...parsed, digest, tags: [...new Set(tags)] }
+  }
+
+  /** Removes a tag, or a manifest with all its tags; answers what went. Throws MANIFEST_UNKNOWN, NAME_UNKNOWN. */
+  async deleteManifest(repository: string, reference: Reference): Promise<{ tags: string[] }> {
+    const { index, journal } = this.#options
+    const id = index.repositoryId(repository)
+    if (id === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
+    const tags = await index.commit(() => {
+      const gone =
+        'digest' in reference
+          ? index.deleteManifest(id, reference.digest)
+          : index.deleteTag(id, reference.tag) && [reference.tag]
+      if (gone === undefined || gone === false) return undefined
+      for (const tag of gone) journal.remove(tagPath(repository, tag))
+      if ('digest' in reference) {
+        journal.remove(revisionLinkPath(repository, reference.digest).replace(/\/link$/, ''))
+      }
+      return gone
+    })
+    if (tags === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: reference })
+    journal.wake()
+    return { tags }
+  }
+
+  /** Removes a repository with all in it; its blobs go with the next collection. Throws NAME_UNKNOWN. */
+  async deleteRepository(repository: string): Promise<void> {
+    const { index, journal } = this.#options
+    const removed = await index.commit(() => {
+      const id = index.repositoryId(repository)
+      if (id === undefined) return false
+      index.dropRepository(repository, id)
+      for (const part of ['_layers', '_manifests']) journal.remove(`${repositoryPath(repository)}/${part}`)
+      return true
+    })
+    if (!removed) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
+    journal.wake()
+  }
+
+  /** Forgets cached bytes of manifests that are gone. */
+  forget(digests: Iterable<Digest>): void {
+    for (const digest of digests) {
+      this.#cachedBytes -= this.#contents.get(digest)?.length ?? 0
+      this.#contents.delete(digest)
+    }
+  }
+
+  #link(repository: string, digest: Digest, size: number): void {
+    const { index, journal, clock } = this.#options
+    const nowMs = clock.nowMs()
+    index.linkBlob(index.ensureRepository(repository, nowMs), digest, size, nowMs)
+    journal.write(layerLinkPath(repository, digest), digest)
+  }
+
+  #owners(digest: Digest, from: string | undefined): string[] {
+    const { index } = this.#options
+    if (from === undefined) {
+      return index.database
+        .all(
+          `SELECT name FROM repository_blobs JOIN repositories ON repositories.id = repository
+           WHERE digest = ? LIMIT 1000`,
+          digest,
+        )
+        .map((row) => textColumn(row, 'name'))
+    }
+    const id = index.repositoryId(from)
+    return id !== undefined && index.repositoryBlobSize(id, digest) !== undefined ? [from] : []
+  }
+
+  #checkNeeds(repository: string, { blobs, manifests }: ParsedManifest): void {
+    const { index } = this.#options
+    const id = index.repositoryId(repository)
+    const missing = [
+      ...blobs.filter((digest) => id === undefined || index.repositoryBlobSize(id, digest) === undefined),
+      ...manifests.filter((digest) => id === undefined || index.manifest(id, digest) === undefined),
+    ].map((digest) => new RegistryError('MANIFEST_BLOB_UNKNOWN', { detail: { digest } }))
+    const [first, ...rest] = missing
+    if (first !== undefined) throw new RegistryErrors(first, rest)
+  }
+}
+
+function digestFor(content: Buffer, reference: Reference): Digest {
+  if (!('digest' in reference)) return digestOf(content, 'sha256')
+  const algorithm = reference.digest.startsWith('sha512:') ? 'sha512' : 'sha256'
+  const digest = digestOf(content, algorithm)
+  if (digest === reference.digest) return digest
+  throw new RegistryError('DIGEST_INVALID', { detail: { digest: reference.digest, actual: digest } })
+}
+
+function digestOf(content: Buffer, algorithm: DigestAlgorithm): Digest {
+  const text = `${algorithm}:${createHash(algorithm).update(content).digest('hex')}`
+  // Made of a hash, so it cannot be anything else.
+  return toDigest(text)
+}

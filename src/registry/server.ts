@@ -1,0 +1,262 @@
+/**
+ * The HTTP side of the registry: finds the endpoint, asks the gate, runs the handler, and turns whatever is thrown
+ * into the envelope that clients read. Handlers are in `handle-*.ts`.
+ */
+import { randomUUID } from 'node:crypto'
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
+import type { Server as TlsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { Log } from '../lib/log.ts'
+import { EngineError, errorKinds } from '../spec/errors.ts'
+import type { App } from './app.ts'
+import { RegistryError } from './errors.ts'
+import { Exchange, type Action, type Caller } from './exchange.ts'
+import type { Gate, Need } from './gate.ts'
+import { deleteBlob, getBlob } from './handle-blobs.ts'
+import { listCatalog, listTags, pingV1, search } from './handle-listings.ts'
+import { deleteManifest, getManifest, getReferrers, putManifest } from './handle-manifests.ts'
+import { appendUpload, cancelUpload, finishUpload, startUpload, uploadStatus } from './handle-uploads.ts'
+import { findRoute, splitTarget, type Route, type RouteKind } from './route.ts'
+
+/** Answers a request, or throws. */
+type Handler<K extends RouteKind> = (
+  app: App,
+  exchange: Exchange,
+  route: Extract<Route, { kind: K }>,
+) => Promise<void> | void
+
+/** A request that has been answered. */
+export type Served = {
+  id: string
+  method: string
+  path: string
+  route: RouteKind | 'none'
+  status: number
+  ms: number
+  bytes: number
+  user: string
+  address: string
+  userAgent: string
+}
+
+/** Endpoints outside of the distribution API: health, metrics, tokens, administration. */
+export type ExtraEndpoints = Partial<
+  Record<
+    'token' | 'health' | 'ready' | 'metrics' | 'admin',
+    (exchange: Exchange, rest: string) => Promise<void> | void
+  >
+>
+
+/** What the server needs. */
+export type RegistryServerOptions = {
+  app: App
+  gate: () => Gate
+  log: Log
+  extra: ExtraEndpoints
+  served: (served: Served) => void
+  /** Headers of every answer. */
+  headers: () => Record<string, string>
+  /** Throws when a client asks too much. */
+  admit: (request: IncomingMessage, route: RouteKind | 'none') => Disposable | undefined
+}
+
+const handlers: { [K in RouteKind]?: Record<string, Handler<K>> } = {
+  base: { GET: (_app, exchange) => exchange.bytes(200, Buffer.from('{}'), jsonHeaders) },
+  catalog: { GET: listCatalog },
+  v1Ping: { GET: pingV1 },
+  v1Search: { GET: search },
+  manifest: { GET: getManifest, PUT: putManifest, DELETE: deleteManifest },
+  blob: { GET: getBlob, DELETE: deleteBlob },
+  uploads: { POST: startUpload },
+  upload: { GET: uploadStatus, PATCH: appendUpload, PUT: finishUpload, DELETE: cancelUpload },
+  tags: { GET: listTags },
+  referrers: { GET: getReferrers },
+}
+const jsonHeaders = { 'Content-Type': 'application/json; charset=utf-8' }
+
+/** A socket that says nothing for so long is closed. */
+const idleMs = 5 * 60_000
+
+/** See the file's head. */
+export class RegistryServer {
+  readonly #options: RegistryServerOptions
+  readonly #open = new Set<Socket>()
+
+  constructor(options: RegistryServerOptions) {
+    this.#options = options
+  }
+
+  /** Makes a server for a listener; with TLS when options for it are given. */
+  listenerServer(tls?: ServerOptions): Server | TlsServer {
+    // A body may take hours; headers may not.
+    const settings = { requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 60_000, noDelay: true }
+    const server = tls === undefined ? createHttpServer(settings) : createHttpsServer({ ...settings, ...tls })
+    server.timeout = idleMs
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      void this.#serve(request, response)
+    })
+    server.on('connection', (socket: Socket) => {
+      this.#open.add(socket)
+      socket.once('close', () => this.#open.delete(socket))
+    })
+    return server
+  }
+
+  /** Ends all connections. */
+  closeConnections(): void {
+    for (const socket of this.#open) socket.destroy()
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const startedMs = performance.now()
+    const state: { route: RouteKind | 'none'; user: string } = { route: 'none', user: '' }
+    const written = request.socket.bytesWritten
+    response.setHeader('Docker-Distribution-API-Version', 'registry/2.0')
+    for (const [name, value] of Object.entries(this.#options.headers())) response.setHeader(name, value)
+    try {
+      await this.#dispatch(request, response, state)
+    } catch (error) {
+      this.#answerError(error, request, response)
+    }
+    this.#options.served({
+      id: randomUUID(),
+      method: request.method ?? '',
+      path: request.url ?? '',
+      route: state.route,
+      status: response.statusCode,
+      ms: performance.now() - startedMs,
+      bytes: request.socket.bytesWritten - written,
+      user: state.user,
+      address: request.socket.remoteAddress ?? '',
+      userAgent: request.headers['user-agent'] ?? '',
+    })
+  }
+
+  async #dispatch(
+    request: IncomingMessage,
+    response: ServerResponse,
+    state: { route: RouteKind | 'none'; user: string },
+  ): Promise<void> {
+    const { app, gate } = this.#options
+    const target = splitTarget(request.url ?? '/')
+    const route = findRoute(target.path)
+    state.route = route?.kind ?? 'none'
+    using _admitted = this.#options.admit(request, state.route)
+    if (route === undefined)
+      throw new RegistryError('UNSUPPORTED', { message: 'page not found', status: 404 })
+    if (route.kind === 'health' || route.kind === 'ready' || route.kind === 'token') {
+      await this.#extra(new Exchange({ request, response, target, caller: nobody }), route)
+      return
+    }
+    const guard = gate()
+    const caller = await guard.identify(request)
+    state.user = caller.name
+    const exchange = new Exchange({ request, response, target, caller })
+    if (route.kind === 'admin' || route.kind === 'metrics') {
+      await this.#extra(exchange, route)
+      return
+    }
+    checkAccess({ guard, request, caller, route })
+    const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
+    if (method !== 'GET' && app.settings().readOnly) {
+      throw new RegistryError('UNSUPPORTED', { message: 'the registry is read-only' })
+    }
+    const byMethod = handlersOf(route.kind)
+    const handler = byMethod[method]
+    if (handler === undefined) {
+      throw new RegistryError('UNSUPPORTED', { headers: { Allow: Object.keys(byMethod).join(', ') } })
+    }
+    await handler(app, exchange, route)
+  }
+
+  async #extra(exchange: Exchange, route: Route): Promise<void> {
+    const { extra } = this.#options
+    if (
+      route.kind !== 'token' &&
+      route.kind !== 'health' &&
+      route.kind !== 'ready' &&
+      route.kind !== 'metrics' &&
+      route.kind !== 'admin'
+    )
+      throw new RegistryError('UNSUPPORTED', { status: 404 })
+    const handle = extra[route.kind]
+    if (handle === undefined)
+      throw new RegistryError('UNSUPPORTED', { message: 'page not found', status: 404 })
+    await handle(exchange, route.kind === 'admin' ? route.rest : '')
+  }
+
+  #answerError(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+    const known = asRegistryError(error)
+    if (known.status >= 500 && !request.destroyed) {
+      this.#options.log.error('request failed', { method: request.method, path: request.url, error })
+    }
+    if (response.headersSent || response.destroyed || request.socket.destroyed) {
+      // In the middle of an answer the only way to say so is to cut it off.
+      response.destroy()
+      return
+    }
+    // A long body that nobody reads would keep the connection busy.
+    if (!request.complete && hasLongBody(request)) response.setHeader('Connection', 'close')
+    const { body } = known
+    response.writeHead(known.status, {
+      ...jsonHeaders,
+      'Content-Length': String(Buffer.byteLength(body)),
+      ...known.headers,
+    })
+    response.end(request.method === 'HEAD' ? undefined : body)
+  }
+}
+
+const nobody: Caller = { name: '', may: () => false }
+
+function handlersOf(kind: RouteKind): Record<string, Handler<RouteKind>> {
+  // Every handler is listed under the kind of route that it takes.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return (handlers[kind] ?? {}) as Record<string, Handler<RouteKind>>
+}
+
+function checkAccess(parts: { guard: Gate; request: IncomingMessage; caller: Caller; route: Route }): void {
+  const { guard, request, caller, route } = parts
+  if (route.kind === 'base') {
+    if (!guard.isSignedIn(caller)) throw guard.refusal(request, caller, undefined)
+    return
+  }
+  if (!('repository' in route)) return
+  const need: Need = { repository: route.repository, actions: actionsFor(route.kind, request.method ?? '') }
+  if (!need.actions.every((action) => caller.may(action, need.repository))) {
+    throw guard.refusal(request, caller, need)
+  }
+}
+
+function actionsFor(kind: RouteKind, method: string): readonly Action[] {
+  if (kind === 'uploads' || kind === 'upload') return ['push']
+  if (method === 'DELETE') return ['delete']
+  return method === 'PUT' ? ['push'] : ['pull']
+}
+
+const shortBody = 64 * 1024
+
+function hasLongBody(request: IncomingMessage): boolean {
+  const length = request.headers['content-length']
+  return length === undefined
+    ? request.headers['transfer-encoding'] !== undefined
+    : Number(length) > shortBody
+}
+
+function asRegistryError(error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error
+  if (error instanceof EngineError) {
+    return new RegistryError('UNKNOWN', {
+      message: error.message,
+      status: errorKinds[error.kind],
+      cause: error,
+    })
+  }
+  return new RegistryError('UNKNOWN', { cause: error })
+}
