@@ -25,6 +25,7 @@ type Library = {
   output(context: unknown): string
   error(context: unknown): string
   run(context: unknown, text: string): number
+  outputFlags(context: unknown, flags: number): void
 }
 
 function loadLibrary(): Library | undefined {
@@ -38,6 +39,7 @@ function loadLibrary(): Library | undefined {
       output: library.func('const char *nft_ctx_get_output_buffer(void *context)'),
       error: library.func('const char *nft_ctx_get_error_buffer(void *context)'),
       run: library.func('int nft_run_cmd_from_buffer(void *context, const char *text)'),
+      outputFlags: library.func('void nft_ctx_output_set_flags(void *context, unsigned int flags)'),
     }
   } catch {
     return undefined
@@ -57,9 +59,13 @@ export class Nftables implements Disposable {
     library.bufferError(this.#context)
   }
 
-  /** Carries out the commands as one transaction and answers what they print. Throws an NftablesError. */
-  run(text: string): string {
-    if (library === undefined) return runProgram(text)
+  /**
+   * Carries out the commands as one transaction and answers what they print, with `handles` the numbers of rules
+   * and chains, too. Throws an NftablesError.
+   */
+  run(text: string, { handles = false }: { handles?: boolean } = {}): string {
+    if (library === undefined) return runProgram(text, handles)
+    library.outputFlags(this.#context, handles ? outputHandles : 0)
     const failed = library.run(this.#context, text)
     const output = library.output(this.#context)
     const error = library.error(this.#context)
@@ -73,8 +79,14 @@ export class Nftables implements Disposable {
   }
 }
 
-function runProgram(text: string): string {
-  const result = spawnSync('nft', [text], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+/** NFT_CTX_OUTPUT_HANDLE of nftables/libnftables.h. */
+const outputHandles = 8
+
+function runProgram(text: string, handles: boolean): string {
+  const result = spawnSync('nft', handles ? ['-a', text] : [text], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   if (result.error !== undefined) throw new NftablesError(result.error.message)
   if (result.status !== 0) throw new NftablesError(result.stderr.trim())
   return result.stdout

@@ -19,6 +19,7 @@ import {
 import { readSysctl, writeSysctl } from '../kernel/sysctl.ts'
 import type { EndpointPlan, JoinedLink, NetworkDriver } from './driver.ts'
 import type { BridgeRules, Firewall } from './firewall.ts'
+import type { HostForward } from './host-forward.ts'
 import { ipBytes, ipFromBytes, isLinkLocal, parseIp, parsePrefix, type IpPrefix } from './ip-address.ts'
 import {
   booleanOption,
@@ -43,13 +44,19 @@ export class BridgeDriver implements NetworkDriver {
   readonly publishes = true
   readonly #socket: NetlinkSocket
   readonly #firewall: Firewall
+  readonly #hostForward: HostForward
   readonly #settings: NetworkDaemonSettings
   readonly #markers: string
 
   /** `socket` stands in the host's namespace. */
-  constructor(socket: NetlinkSocket, firewall: Firewall, settings: NetworkDaemonSettings) {
+  constructor(
+    socket: NetlinkSocket,
+    firewalls: { firewall: Firewall; hostForward: HostForward },
+    settings: NetworkDaemonSettings,
+  ) {
     this.#socket = socket
-    this.#firewall = firewall
+    this.#firewall = firewalls.firewall
+    this.#hostForward = firewalls.hostForward
     this.#settings = settings
     // A marker for every bridge made here: only those are ever removed.
     this.#markers = join(settings.runRoot, 'bridges')
@@ -112,12 +119,14 @@ export class BridgeDriver implements NetworkDriver {
     if (link === undefined) throw new EngineError('internal', `bridge ${name} is gone`)
     this.#configure(network, link)
     this.#firewall.addBridge(this.rules(network))
+    this.#hostForward.add(name)
     undo.move()
   }
 
   remove(network: NetworkRecord): void {
     const name = bridgeLinkName(network)
     this.#firewall.removeBridge(this.rules(network))
+    this.#hostForward.remove(name)
     if (!existsSync(join(this.#markers, name))) return
     this.#socket.request([deleteLink(name)], `bridge ${name}`, ['ENODEV'])
     this.#unmark(name)

@@ -5,7 +5,7 @@
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { errorCode } from '../spec/errors.ts'
+import { EngineError, errorCode } from '../spec/errors.ts'
 import { networkId, type ContainerId } from '../spec/ids.ts'
 import { NetlinkSocket, netlinkProtocols } from '../kernel/netlink.ts'
 import { removeNamespace } from '../kernel/netns.ts'
@@ -17,7 +17,8 @@ import { BridgeDriver } from './bridge-driver.ts'
 import { SandboxNetworking } from './container-networking.ts'
 import { defaultBridge, specialNetwork, type Birth } from './default-networks.ts'
 import type { NetworkDriver } from './driver.ts'
-import { Firewall } from './firewall.ts'
+import { Firewall, type BridgeRules } from './firewall.ts'
+import { HostForward } from './host-forward.ts'
 import { DefaultIpam } from './ipam.ts'
 import { LiveSandbox } from './live-sandbox.ts'
 import { NameRegistry } from './name-registry.ts'
@@ -51,6 +52,10 @@ export class Networks implements AsyncDisposable {
   readonly #parts: NetworkParts
   readonly #core: NetworkCore
   readonly #bridge: BridgeDriver
+  readonly #hostForward: HostForward
+  /** Networks that could not be brought up. */
+  readonly #missing: NetworkRecord[] = []
+  #timer: NodeJS.Timeout | undefined
   readonly #joiner: SandboxJoiner
 
   constructor(parts: NetworkParts) {
@@ -58,7 +63,8 @@ export class Networks implements AsyncDisposable {
     this.#parts = parts
     const socket = new NetlinkSocket(netlinkProtocols.route)
     const firewall = new Firewall(settings.instance, log.child('firewall'))
-    this.#bridge = new BridgeDriver(socket, firewall, settings)
+    this.#hostForward = new HostForward(settings.instance, log.child('firewall'))
+    this.#bridge = new BridgeDriver(socket, { firewall, hostForward: this.#hostForward }, settings)
     const drivers: NetworkDriver[] = [this.#bridge, new SpecialDriver('host'), new SpecialDriver('null')]
     this.#core = new NetworkCore(
       {
@@ -92,8 +98,9 @@ export class Networks implements AsyncDisposable {
     const { settings, log } = this.#parts
     const { table, firewall } = this.#core.parts
     if (settings.enableForwarding) writeSysctl('net/ipv4/ip_forward', '1')
-    firewall.setup([])
     const stored = table.stored()
+    // Running containers are never without their network's rules, not while the daemon starts either.
+    firewall.setup(stored.flatMap((record) => this.#storedRules(record)))
     const birth = (): Birth => ({
       id: networkId(this.#parts.ids.hex64()),
       created: formatTimeNs(this.#parts.clock.nowNs()),
@@ -110,6 +117,8 @@ export class Networks implements AsyncDisposable {
       this.service.add(defaultBridge(settings, birth(), byName('bridge')))
     }
     this.#bridge.sweep(table.all())
+    this.#timer = setInterval(() => this.#watch(), watchIntervalMs)
+    this.#timer.unref()
     log.debug('networks are up', { count: table.all().length })
   }
 
@@ -149,10 +158,13 @@ export class Networks implements AsyncDisposable {
     }
     this.#bridge.sweep([])
     firewall.teardown()
+    this.#hostForward.teardown()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const { store, firewall, socket } = this.#core.parts
+    clearInterval(this.#timer)
+    this.#hostForward[Symbol.dispose]()
     for (const live of this.#core.live.values()) live[Symbol.dispose]()
     this.#core.live.clear()
     store[Symbol.dispose]()
@@ -165,7 +177,25 @@ export class Networks implements AsyncDisposable {
     try {
       this.service.add(record)
     } catch (error) {
-      this.#parts.log.error('cannot bring a network up', { network: record.name, error })
+      this.#parts.log.error('cannot bring a network up, it is tried again', { network: record.name, error })
+      this.#missing.push(record)
+    }
+  }
+
+  /** What others change on the host: firewalls that reload, links that stood in the way of ours. */
+  #watch(): void {
+    this.#hostForward.check()
+    for (const record of this.#missing.splice(0)) this.#restore(record)
+  }
+
+  #storedRules(record: NetworkRecord): BridgeRules[] {
+    if (record.driver !== 'bridge' || record.configOnly) return []
+    const { settings } = this.#parts
+    try {
+      return [this.#bridge.rules(record.name === 'bridge' ? defaultBridge(settings, record, record) : record)]
+    } catch (error) {
+      if (error instanceof EngineError) return []
+      throw error
     }
   }
 }
@@ -186,3 +216,5 @@ function ephemeralRange(): { first: number; last: number } {
     ? { first, last }
     : { first: 32_768, last: 60_999 }
 }
+
+const watchIntervalMs = 10_000

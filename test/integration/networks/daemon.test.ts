@@ -1,0 +1,143 @@
+/** The networks of a whole daemon, in a host of its own: a namespace with a cable to another host outside. */
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { addAddress, createVeth, setLink } from '../../../src/kernel/rtnetlink.ts'
+import { Sandbox } from '../../../src/networks/sandbox.ts'
+import { eventually } from '../../fixtures/processes.ts'
+import { startDaemon, type TestDaemon } from '../../fixtures/test-daemon.ts'
+import { ask, run } from './lab.ts'
+
+/** A host without a daemon yet. `address` is its own, as the one outside sees it. */
+class World implements Disposable {
+  readonly #root = mkdtempSync(join(tmpdir(), `wharf-net-${process.pid}-`))
+  readonly host = Sandbox.create(join(this.#root, 'outside'))
+  readonly outside = Sandbox.create(join(this.#root, 'outside'))
+  readonly address = '10.253.1.1'
+  readonly outsideAddress = '10.253.1.2'
+
+  constructor() {
+    this.host.request(
+      [createVeth('cable', {}, { name: 'eth0', namespaceFd: this.outside.namespace.fd })],
+      'cable',
+    )
+    for (const [sandbox, name, last] of [
+      [this.host, 'cable', 1],
+      [this.outside, 'eth0', 2],
+    ] as const) {
+      const index = sandbox.findLink(name)!.index
+      const address = Buffer.from([10, 253, 1, last])
+      sandbox.request(
+        [setLink(index, { up: true }), addAddress({ index, address, prefixLength: 24 })],
+        'cable',
+      )
+    }
+    assert.equal(run(this.outside.path, 'ip', 'route', 'add', 'default', 'via', this.address).code, 0)
+  }
+
+  /** A command on the host, which must succeed. */
+  sh(...command: string[]): string {
+    const result = run(this.host.path, ...command)
+    assert.equal(result.code, 0, `${command.join(' ')}: ${result.output}`)
+    return result.output
+  }
+
+  [Symbol.dispose](): void {
+    this.host.remove()
+    this.outside.remove()
+    rmSync(this.#root, { recursive: true, force: true })
+  }
+}
+
+async function docker(daemon: TestDaemon, ...args: string[]): Promise<string> {
+  const result = await daemon.docker(args)
+  assert.equal(result.code, 0, `docker ${args.join(' ')}: ${result.stderr}`)
+  return result.stdout.trim()
+}
+
+const serving = ['busybox', 'nc', '-ll', '-p', '80', '-e', 'echo', 'hello']
+
+for (const backend of ['nft', 'legacy']) {
+  const skip = spawnSync('unshare', ['--net', `iptables-${backend}`, '-L']).status !== 0
+  test(
+    `a host that drops by policy lets containers through, its own rules first (${backend})`,
+    { skip },
+    async () => {
+      using world = new World()
+      const iptables = (...args: string[]) => world.sh(`iptables-${backend}`, '-w', ...args)
+      iptables('-P', 'FORWARD', 'DROP')
+      await using daemon = await startDaemon({ namespace: world.host.path })
+      await daemon.loadBusybox()
+      await docker(daemon, 'run', '-d', '--name', 'web', '-p', '8080:80', ...serving)
+      const reached = () => ask(world.outside.path, world.address, 8080)
+      await eventually('the published port is reached', () => reached() === 'hello')
+      const ping = ['exec', 'web', 'ping', '-c1', '-W2', world.outsideAddress]
+      assert.equal((await daemon.docker(ping)).code, 0, 'outwards, too')
+      assert.match(iptables('-L', 'FORWARD'), /policy DROP/, 'the listing can still be read')
+
+      iptables('-A', 'FORWARD', '-p', 'tcp', '--dport', '80', '-j', 'DROP')
+      iptables('-F', 'WHARF-FORWARD-' + daemon.names.instance)
+      await docker(daemon, 'network', 'create', 'other')
+      assert.equal(reached(), '', 'a rule of the host decides, although it came later')
+      iptables('-F', 'FORWARD')
+      assert.equal(reached(), '')
+      await docker(daemon, 'network', 'rm', 'other')
+      assert.equal(reached(), 'hello', 'after the host’s firewall was loaded anew')
+
+      iptables('-P', 'FORWARD', 'ACCEPT')
+      await docker(daemon, 'network', 'create', 'other')
+      assert.doesNotMatch(iptables('-S'), /WHARF/, 'nothing is left where nothing is needed')
+      assert.equal(reached(), 'hello')
+    },
+  )
+}
+
+test('a connection to a published port lives on while the daemon is killed and comes back', async () => {
+  using world = new World()
+  await using daemon = await startDaemon({ namespace: world.host.path })
+  await daemon.loadBusybox()
+  await docker(daemon, 'network', 'create', 'net')
+  const on = ['run', '-d', '--network', 'net']
+  const echo = ['busybox', 'nc', '-ll', '-p', '80', '-e', 'cat']
+  await docker(daemon, ...on, '--name', 'web', '-p', '8080:80', ...echo)
+  await docker(daemon, ...on, '--name', 'client', 'busybox', 'sleep', '1000')
+  await eventually('web listens', async () =>
+    (await daemon.docker(['exec', 'web', 'netstat', '-tln'])).stdout.includes(':80 '),
+  )
+  const stream = spawn('nsenter', [`--net=${world.outside.path}`, 'socat', '-', `TCP4:${world.address}:8080`])
+  const echoes = async (text: string) => {
+    stream.stdin.write(`${text}\n`)
+    let seen = ''
+    while (!seen.includes(text)) {
+      const [chunk] = await once(stream.stdout, 'data', { signal: AbortSignal.timeout(10_000) })
+      seen += String(chunk)
+    }
+  }
+  const rules = () => world.sh('nft', 'list', 'table', 'inet', daemon.names.instance)
+  const links = () =>
+    world
+      .sh('ip', '-br', 'addr')
+      .split('\n')
+      .filter((line) => /@|br-/.test(line) && / UP /.test(line))
+  await echoes('before')
+  const before = {
+    rules: rules(),
+    links: links(),
+    inspect: await docker(daemon, 'inspect', 'web', '-f', '{{json .NetworkSettings}}'),
+  }
+  await daemon.kill9()
+  await echoes('while it is dead')
+  await daemon.start()
+  const lookup = await daemon.docker(['exec', 'client', 'nslookup', 'web'])
+  assert.equal(lookup.code, 0, `names resolve at once: ${lookup.stdout}`)
+  await echoes('after')
+  assert.equal(rules(), before.rules)
+  assert.deepEqual(links(), before.links)
+  assert.equal(await docker(daemon, 'inspect', 'web', '-f', '{{json .NetworkSettings}}'), before.inspect)
+  stream.kill('SIGKILL')
+  await once(stream, 'exit')
+})
