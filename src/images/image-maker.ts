@@ -57,6 +57,8 @@ export type ImageDraft = {
   manifest?: { data: Buffer; mediaType: string }
   references: readonly Reference[]
   parent?: Digest
+  /** See `ImageRecord`. */
+  fromRegistry?: true
 }
 
 /** See the file's head. */
@@ -181,6 +183,7 @@ function recordOf({ id, config, manifest, layerBlobs, applied, draft }: RecordPa
     createdNs: (parseTimeNs(config.created) ?? 0n).toString(),
     labels: containerConfigOf(config).Labels,
     parent: draft.parent,
+    ...(draft.fromRegistry === undefined ? {} : { fromRegistry: draft.fromRegistry }),
     lastTagged: '',
   }
 }

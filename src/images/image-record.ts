@@ -15,6 +15,8 @@ export const mediaTypes = {
   layerGzip: 'application/vnd.oci.image.layer.v1.tar+gzip',
   layerZstd: 'application/vnd.oci.image.layer.v1.tar+zstd',
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
+  dockerConfig: 'application/vnd.docker.container.image.v1+json',
+  dockerLayerGzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
 } as const
 
@@ -32,6 +34,8 @@ export type ImageRecord = {
   labels: Record<string, string> | null
   /** The image it was committed or built from, where that is here. */
   parent: Digest | undefined
+  /** Its manifest is the one that a registry has: it is pushed as it is. */
+  fromRegistry?: true
   /** When a name was last given to it here; RFC 3339, empty for never. */
   lastTagged: string
 }

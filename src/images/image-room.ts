@@ -20,10 +20,10 @@ import type { Database } from '../store/database.ts'
 import { ImageMaker } from './image-maker.ts'
 import { ImageService, type ImageEvents, type ImageUsers } from './image-service.ts'
 import { ImageStore } from './image-store.ts'
-import { Puller } from './puller.ts'
-import { Registries } from './registries.ts'
+import { openRegistryRoom } from './registry-room.ts'
+import type { Registries } from './registries.ts'
 import type { RegistrySettings } from './registry-endpoints.ts'
-import { RegistryService } from './registry-service.ts'
+import type { RegistryService } from './registry-service.ts'
 
 /** What the rooms stand on. */
 export type ImageRoomOptions = {
@@ -60,15 +60,6 @@ export interface ImageRoom extends AsyncDisposable {
 
 const defaultMaxLayerBytes = 256 * 2 ** 30
 const workerIdleMs = 5_000
-const defaultRegistrySettings: RegistrySettings = {
-  mirrors: [],
-  insecure: [],
-  maxDownloads: 3,
-  maxUploads: 5,
-  maxAttempts: 5,
-  proxies: { http: '', https: '', none: '' },
-  certificateDirectories: ['/etc/wharf/certs.d', '/etc/docker/certs.d'],
-}
 
 /** Opens the rooms. */
 export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoom> {
@@ -106,26 +97,24 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   await content.sweep(images.needsBlob())
   const maker = new ImageMaker({ content, layers, images, pool })
   const service = new ImageService({ ...options, clock, content, layers, images, maker, rootfs })
-  const registries = opening.use(
-    new Registries(options.registrySettings ?? (() => defaultRegistrySettings), options.userAgent ?? 'wharf'),
+  const registry = opening.use(
+    openRegistryRoom({
+      ...options,
+      content,
+      images,
+      maker,
+      pool,
+      // One worker stays free for what does not wait for a network.
+      maxUnpacking: maxWorkers - 1,
+      note: (action, id, name) => service.noteRegistryEvent(action, id, name),
+    }),
   )
-  const puller = new Puller({
-    content,
-    images,
-    maker,
-    registries,
-    host: options.host,
-    // One worker stays free for what does not wait for a network.
-    maxUnpacking: maxWorkers - 1,
-    onPulled: (id, name) => service.noteRegistryEvent('pull', id, name),
-  })
-  const registry = new RegistryService({ registries, puller, host: options.host })
   const opened = opening.move()
   return {
     images,
     service,
-    registry,
-    registries,
+    registry: registry.service,
+    registries: registry.registries,
     rootfs,
     layers,
     content,

@@ -17,6 +17,7 @@ import type { RegistryRepository } from './registry-repository.ts'
 
 /** How far a download is. */
 export type DownloadState =
+  | { phase: 'beginning' }
   | { phase: 'waiting' }
   | { phase: 'downloading'; bytes: number; total: number }
   | { phase: 'retrying'; seconds: number }
@@ -84,7 +85,7 @@ export class Download {
   readonly #listeners: ((state: DownloadState) => void)[] = []
   readonly #opened = Promise.withResolvers<void>()
   readonly #finished = Promise.withResolvers<void>()
-  #state: DownloadState = { phase: 'waiting' }
+  #state: DownloadState = { phase: 'beginning' }
   #failure: unknown
   #isWrong = false
 
@@ -148,8 +149,7 @@ export class Download {
     try {
       file = await open(this.path, 'a', 0o600)
       this.#opened.resolve()
-      this.#set({ phase: 'waiting' })
-      using _place = await acquirePlace(this.#options.places(), this.#abort.signal)
+      using _place = await this.#place()
       await this.#fetchAll(from, file)
       this.file.whole()
       this.#set({ phase: 'done' })
@@ -162,6 +162,13 @@ export class Download {
     } finally {
       await file?.close()
     }
+  }
+
+  async #place(): Promise<Disposable> {
+    const place = this.#options.places().acquire()
+    const waiting = Symbol('waiting')
+    if ((await Promise.race([place, Promise.resolve(waiting)])) === waiting) this.#set({ phase: 'waiting' })
+    return holdPlace(place, this.#abort.signal)
   }
 
   async #fetchAll(from: RegistryRepository, file: FileHandle): Promise<void> {
@@ -255,8 +262,7 @@ async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
   }
 }
 
-async function acquirePlace(places: Semaphore, signal: AbortSignal): Promise<Disposable> {
-  const place = places.acquire()
+async function holdPlace(place: Promise<Disposable>, signal: AbortSignal): Promise<Disposable> {
   try {
     return await abortable(place, signal)
   } catch (error) {

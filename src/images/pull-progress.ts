@@ -1,13 +1,13 @@
 /** Docker's progress messages of a layer that is pulled (moby pkg/progress and distribution/xfer). */
 import type { ProgressMessage } from '../spec/image-types.ts'
-import type { Digest } from '../spec/ids.ts'
+import type { DiffId, Digest } from '../spec/ids.ts'
 import type { DownloadState } from './pull-download.ts'
 
 /** Takes messages for the client. */
 export type Report = (message: ProgressMessage) => void
 
 /** The first digits of a digest, by which a layer is shown. */
-export function shortDigest(id: Digest): string {
+function shortDigest(id: Digest | DiffId): string {
   const hex = id.slice(id.indexOf(':') + 1)
   return hex.slice(0, 12)
 }
@@ -18,7 +18,7 @@ export class LayerProgress {
   readonly #report: Report
   #last = ''
 
-  constructor(id: Digest, report: Report) {
+  constructor(id: Digest | DiffId, report: Report) {
     this.#id = shortDigest(id)
     this.#report = report
   }
@@ -43,7 +43,8 @@ export class LayerProgress {
     else if (state.phase === 'done') {
       this.say('Verifying Checksum')
       this.say('Download complete')
-    } else this.say(`Retrying in ${state.seconds} second${state.seconds === 1 ? '' : 's'}`)
+    } else if (state.phase === 'retrying')
+      this.say(`Retrying in ${state.seconds} second${state.seconds === 1 ? '' : 's'}`)
   }
 }
 

@@ -180,6 +180,7 @@ export class Puller {
         layers: files,
         manifest: { data: found.data, mediaType: typeOf(found, manifest) },
         references: names,
+        fromRegistry: true,
       },
       signal,
     )
@@ -252,7 +253,7 @@ function kindOf(
   found: FetchedManifest,
   reference: Reference,
 ): { manifests?: Manifest['manifests'] & object } {
-  if (/manifest\.v1\+(prettyjws|json)/.test(found.mediaType)) throw schemaOne(reference)
+  if (/docker\.distribution\.manifest\.v1\+/.test(found.mediaType)) throw schemaOne(reference)
   const parsed = parseJson(Manifest, found.data, 'image manifest')
   if (parsed.schemaVersion === 1) throw schemaOne(reference)
   if (parsed.manifests !== undefined && parsed.manifests !== null) return { manifests: parsed.manifests }

@@ -2,6 +2,7 @@
  * All registries as the engine reaches them: opens a repository at the first of its endpoints that answers, keeps
  * connections between requests, limits transfers. The configuration is read anew for every operation.
  */
+import type { IncomingMessage } from 'node:http'
 import { EngineError } from '../spec/errors.ts'
 import { Semaphore } from '../lib/mutex.ts'
 import { endpointsOf, splitRepository, type Endpoint, type RegistrySettings } from './registry-endpoints.ts'
@@ -51,7 +52,7 @@ export class Registries implements Disposable {
       try {
         const client = this.#client(endpoint, options.auth)
         await client.ping(options.signal)
-        return await use(new RegistryRepository(client, path))
+        return await use(new RegistryRepository(client, { domain, path }))
       } catch (error) {
         failure = error
         const isLast = index === usable.length - 1
@@ -77,6 +78,24 @@ export class Registries implements Disposable {
       }
     }
     throw new EngineError('internal', `no endpoint for ${domain}`)
+  }
+
+  /** A request to the first address of a host that answers at all, without authorization. */
+  async sendFirst(
+    host: string,
+    request: { path: string; headers: Record<string, string> },
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const endpoints = await endpointsOf(host, this.settings)
+    for (const [index, { base, verify }] of endpoints.entries()) {
+      const url = new URL(request.path, base)
+      try {
+        return await this.#transport.send({ method: 'GET', url, headers: request.headers, verify }, signal)
+      } catch (error) {
+        if (index === endpoints.length - 1) throw error
+      }
+    }
+    throw new EngineError('internal', `no endpoint for ${host}`)
   }
 
   /** Reads certificates and proxies again from now on. */

@@ -21,8 +21,8 @@ export type RegistryRequest = {
   scopes: readonly string[]
   headers?: Readonly<Record<string, string>>
   body?: Buffer
-  /** A body that can be sent once only: a redirect or a refused token is an error then. */
-  stream?: Readable
+  /** Opens a large body; again when it has to be sent again. Its length is in the headers. */
+  stream?: () => Readable
   /** Answers that are no failure, beside 2xx. */
   accept?: readonly number[]
 }
@@ -80,7 +80,6 @@ export class RegistryClient {
       if ((status >= 200 && status < 300) || request.accept?.includes(status) === true) return answer
       const wait = attempt < this.#parts.maxAttempts ? retryAfterMs(answer) : undefined
       const failure = await answerError(answer)
-      if (request.stream !== undefined) throw failure
       if (status === 401 && !renewed && this.#tokens.delete(scopeKey(request.scopes))) {
         // The token may have run out before its time.
         renewed = true
@@ -97,7 +96,7 @@ export class RegistryClient {
     for (let redirects = 0; ; redirects++) {
       const isHome = url.origin === base.origin
       const authorization = isHome ? await this.#authorization(request.scopes, signal) : undefined
-      const body = request.stream ?? (method === request.method ? request.body : undefined)
+      const body = method === request.method ? (request.stream?.() ?? request.body) : undefined
       const answer = await transport.send(
         {
           method,
@@ -117,7 +116,6 @@ export class RegistryClient {
       if (!isRedirect || request.accept?.includes(status) === true) return answer
       answer.destroy()
       if (redirects >= maxRedirects) throw new EngineError('internal', 'stopped after 10 redirects')
-      if (request.stream !== undefined) throw new EngineError('internal', 'unexpected redirect of an upload')
       url = new URL(location, url)
       if (status === 303 && method !== 'HEAD') method = 'GET'
     }

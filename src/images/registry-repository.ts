@@ -1,11 +1,11 @@
 /** One repository of a registry: its manifests, blobs and tags (OCI distribution specification). */
 import type { IncomingMessage } from 'node:http'
 import { createHash } from 'node:crypto'
+import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import { EngineError } from '../spec/errors.ts'
 import { goList, goString, goStruct } from '../spec/go-json.ts'
-import { digest, isDigest, type Digest } from '../spec/ids.ts'
-import type { Descriptor } from '../spec/image-types.ts'
+import { isDigest, type Digest } from '../spec/ids.ts'
 import { digestOf } from '../content/content-store.ts'
 import { mediaTypes } from './image-record.ts'
 import { drain, readAnswer, type RegistryClient } from './registry-client.ts'
@@ -29,15 +29,22 @@ const TagList = goStruct({ name: goString(), tags: goList(z.string()) })
 /** See the file's head. */
 export class RegistryRepository {
   readonly client: RegistryClient
+  /** The registry's domain in references. */
+  readonly domain: string
   readonly path: string
 
-  constructor(client: RegistryClient, path: string) {
+  constructor(client: RegistryClient, { domain, path }: { domain: string; path: string }) {
     this.client = client
+    this.domain = domain
     this.path = path
   }
 
   get #pull(): readonly string[] {
     return [`repository:${this.path}:pull`]
+  }
+
+  get #push(): readonly string[] {
+    return [`repository:${this.path}:pull,push`]
   }
 
   /** Fetches a manifest by tag or digest, verified where it is by digest. */
@@ -62,25 +69,6 @@ export class RegistryRepository {
     return { digest: tagOrDigest, mediaType, data }
   }
 
-  /** The descriptor of a manifest; undefined where the registry does not have it. */
-  async head(tagOrDigest: string, signal: AbortSignal, scopes = this.#pull): Promise<Descriptor | undefined> {
-    const answer = await this.client.request(
-      {
-        method: 'HEAD',
-        path: `/v2/${this.path}/manifests/${tagOrDigest}`,
-        scopes,
-        headers: { accept: acceptedManifests },
-        accept: [404],
-      },
-      signal,
-    )
-    await drain(answer)
-    const id = answer.headers['docker-content-digest']
-    if (answer.statusCode === 404 || typeof id !== 'string' || !isDigest(id)) return undefined
-    const size = Number(answer.headers['content-length'] ?? 0)
-    return { mediaType: answer.headers['content-type'] ?? '', digest: digest(id), size }
-  }
-
   /** A blob from a byte on; the answer's status is 206 where the registry did so, else it begins at the start. */
   async blob(id: Digest, from: number, signal: AbortSignal): Promise<IncomingMessage> {
     return this.client.request(
@@ -101,6 +89,93 @@ export class RegistryRepository {
     const found = `${algorithm}:${createHash(algorithm).update(data).digest('hex')}`
     if (found === id) return data
     throw new EngineError('invalid', `image config verification failed for digest ${id}`)
+  }
+
+  /** Whether the registry has a blob here. */
+  async hasBlob(id: Digest, signal: AbortSignal): Promise<boolean> {
+    const path = `/v2/${this.path}/blobs/${id}`
+    const answer = await this.client.request(
+      { method: 'HEAD', path, scopes: this.#push, accept: [404] },
+      signal,
+    )
+    await drain(answer)
+    return answer.statusCode !== 404
+  }
+
+  /** Takes a blob over from another repository of the registry; false where that does not work. */
+  async mount(id: Digest, from: string, signal: AbortSignal): Promise<boolean> {
+    const query = new URLSearchParams({ mount: id, from })
+    const answer = await this.client.request(
+      {
+        method: 'POST',
+        path: `/v2/${this.path}/blobs/uploads/?${query.toString()}`,
+        scopes: [...this.#push, `repository:${from}:pull`],
+        accept: [202, 401, 403, 404],
+      },
+      signal,
+    )
+    await drain(answer)
+    if (answer.statusCode === 201) return true
+    // The registry began an ordinary upload in place of the mount.
+    const { location } = answer.headers
+    if (answer.statusCode === 202 && location !== undefined) await this.#cancel(location, signal)
+    return false
+  }
+
+  async #cancel(location: string, signal: AbortSignal): Promise<void> {
+    const path = new URL(location, this.client.url('/v2/'))
+    const answer = await this.client.request(
+      { method: 'DELETE', path, scopes: this.#push, accept: [400, 401, 403, 404, 405] },
+      signal,
+    )
+    await drain(answer)
+  }
+
+  /** Uploads a blob whole. `open` gives its bytes, again when it has to be sent again. */
+  async upload(
+    blob: { digest: Digest; size: number },
+    open: () => Readable,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const started = await this.client.request(
+      { method: 'POST', path: `/v2/${this.path}/blobs/uploads/`, scopes: this.#push },
+      signal,
+    )
+    await drain(started)
+    const { location } = started.headers
+    if (location === undefined) throw new EngineError('internal', 'registry gave no address for an upload')
+    const path = new URL(location, this.client.url('/v2/'))
+    path.searchParams.set('digest', blob.digest)
+    const done = await this.client.request(
+      {
+        method: 'PUT',
+        path,
+        scopes: this.#push,
+        headers: { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) },
+        stream: open,
+      },
+      signal,
+    )
+    await drain(done)
+  }
+
+  /** Uploads a manifest under a tag. */
+  async putManifest(
+    tagOrDigest: string,
+    manifest: { data: Buffer; mediaType: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const answer = await this.client.request(
+      {
+        method: 'PUT',
+        path: `/v2/${this.path}/manifests/${tagOrDigest}`,
+        scopes: this.#push,
+        headers: { 'content-type': manifest.mediaType },
+        body: manifest.data,
+      },
+      signal,
+    )
+    await drain(answer)
   }
 
   /** All tags, as they come: registries give pages. */

@@ -10,21 +10,32 @@ import { Manifest, parseJson } from './image-record.ts'
 import { parsePlatform } from './platform.ts'
 import type { Report } from './pull-progress.ts'
 import type { Puller } from './puller.ts'
+import type { Pusher } from './pusher.ts'
 import { parseReference, withDefaultTag, type Reference } from './reference.ts'
 import type { Registries } from './registries.ts'
 import { hubDomain } from './registry-endpoints.ts'
 import { RegistryError } from './registry-errors.ts'
+import { searchRegistry, type SearchQuery, type SearchResult } from './registry-search.ts'
 import { decodeAuth, AuthConfig, withAuth } from './registry-tokens.ts'
 
 /** What the service stands on. */
 export type RegistryServiceOptions = {
   registries: Registries
   puller: Puller
+  pusher: Pusher
   host: Platform
 }
 
 /** A pull as the API asks for it. `auth` is the header's text. */
 export type PullQuery = { image: string; tag: string; platform: string; auth: string | undefined }
+
+/** A push as the API asks for it. */
+export type PushQuery = {
+  image: string
+  tag: string
+  platform: Platform | undefined
+  auth: string | undefined
+}
 
 /** What a registry says of an image. */
 export type DistributionInspect = { Descriptor: Descriptor; Platforms: Platform[] }
@@ -45,6 +56,23 @@ export class RegistryService {
     const platform = query.platform === '' ? undefined : parsePlatform(query.platform, host)
     const auth = decodeAuth(query.auth)
     await puller.pull({ reference: pullReference(query), platform, auth, report }, signal)
+  }
+
+  /** Pushes one tag, or all tags of a repository where none is named. */
+  async push(query: PushQuery, report: Report, signal: AbortSignal): Promise<void> {
+    const { repository, tag, digest } = parseReference(query.image)
+    if (digest !== undefined) throw new EngineError('invalid', 'cannot push a digest reference')
+    const wanted = query.tag === '' ? tag : query.tag
+    if (wanted !== undefined && !tagPattern.test(wanted))
+      throw new EngineError('invalid', 'invalid tag format')
+    const reference = { repository, ...(wanted === undefined ? {} : { tag: wanted }) }
+    const auth = decodeAuth(query.auth)
+    await this.#options.pusher.push({ reference, platform: query.platform, auth, report }, signal)
+  }
+
+  /** Searches an index. */
+  async search(query: SearchQuery, auth: string | undefined, signal: AbortSignal): Promise<SearchResult[]> {
+    return searchRegistry(this.#options.registries, query, decodeAuth(auth), signal)
   }
 
   /** Checks credentials; the answer's token is an identity token or empty. */

@@ -63,6 +63,7 @@ export class RegistryTransport implements Disposable {
     outgoing.on('error', reject)
     outgoing.on('response', resolve)
     if (body === undefined || Buffer.isBuffer(body)) outgoing.end(body)
+    // An answer may come before all of the body is sent; then the answer counts.
     else pipeline(body, outgoing).catch(reject)
     try {
       return await promise

@@ -11,6 +11,7 @@ import type { JobContext } from '../lib/worker-jobs.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
 import { readGrowingFile } from './growing-file.ts'
+import { compressFile } from './compress-file.ts'
 import { inheritAttributes } from './inherit.ts'
 import { layerChanges } from './layer-changes.ts'
 import { changesTar, layerTar } from './layer-tar.ts'
@@ -37,6 +38,8 @@ export type LayerJob =
   | { kind: 'changes'; upper: string; lowers: string[]; whole?: boolean }
   /** Bytes of a tree; with `base` only of what differs from that one. */
   | { kind: 'usage'; directory: string; base?: string }
+  /** Writes a file's gzip to a new one; the same bytes give the same bytes. */
+  | { kind: 'compress'; source: string; target: string }
   | { kind: 'remove'; path: string }
   | { kind: 'sync'; path: string }
 
@@ -67,6 +70,8 @@ export async function runLayerJob(job: LayerJob, context: JobContext): Promise<L
       return {}
     case 'pack':
       return { packed: pack(job, context) }
+    case 'compress':
+      return { packed: await compressFile(job, context) }
     case 'merge':
       merge(job, context)
       return {}

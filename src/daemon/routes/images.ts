@@ -149,7 +149,7 @@ async function inspect(images: ImageOperations, x: Exchange): Promise<void> {
 }
 
 /** The `platform` parameter: a JSON object. Throws `invalid`. */
-function platformOf(x: Exchange): Platform | undefined {
+export function platformOf(x: Exchange): Platform | undefined {
   return platformsOf(x)[0]
 }
 

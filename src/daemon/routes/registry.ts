@@ -1,9 +1,21 @@
 /** What the engine does at registries beside pulling: push, search, and looking at what is there. */
 import type { Route } from '../router.ts'
-import { registryAuth } from './images.ts'
+import type { Exchange } from '../exchange.ts'
+import { platformOf, registryAuth, withProgress, type ProgressSink } from './images.ts'
+import type { Platform } from '../../spec/image-types.ts'
 
 /** What the registry routes need. Implemented by images/. */
 export interface RegistryOperations {
+  push(
+    query: { image: string; tag: string; platform: Platform | undefined; auth: string | undefined },
+    report: ProgressSink,
+    signal: AbortSignal,
+  ): Promise<void>
+  search(
+    query: { term: string; limit: number | undefined; filters: ReadonlyMap<string, readonly string[]> },
+    auth: string | undefined,
+    signal: AbortSignal,
+  ): Promise<unknown[]>
   distribution(name: string, auth: string | undefined, signal: AbortSignal): Promise<unknown>
   tags(name: string, auth: string | undefined, signal: AbortSignal): Promise<string[]>
 }
@@ -11,6 +23,8 @@ export interface RegistryOperations {
 /** See the file's head. */
 export function registryRoutes(registry: RegistryOperations): Route[] {
   return [
+    { method: 'GET', path: '/images/search', handle: (x) => search(registry, x) },
+    { method: 'POST', path: '/images/{name}/push', handle: (x) => push(registry, x) },
     {
       method: 'GET',
       path: '/distribution/{name}/json',
@@ -24,4 +38,19 @@ export function registryRoutes(registry: RegistryOperations): Route[] {
         x.sendJson(200, { Name: x.name, Tags: await registry.tags(x.name, registryAuth(x), x.signal) }),
     },
   ]
+}
+
+async function push(registry: RegistryOperations, x: Exchange): Promise<void> {
+  const query = {
+    image: x.name,
+    tag: x.text('tag'),
+    platform: x.version >= 46 ? platformOf(x) : undefined,
+    auth: registryAuth(x),
+  }
+  await withProgress(x, (progress) => registry.push(query, progress, x.signal))
+}
+
+async function search(registry: RegistryOperations, x: Exchange): Promise<void> {
+  const query = { term: x.text('term'), limit: x.integer('limit'), filters: x.filters() }
+  x.sendJson(200, await registry.search(query, registryAuth(x), x.signal))
 }

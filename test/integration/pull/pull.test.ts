@@ -77,3 +77,44 @@ test('a pull says what Docker says and keeps the digest', async () => {
   const again = await daemon.api('POST', `/v1.44/images/create?fromImage=${name}&tag=v1`)
   assert.equal(messages(again.body).at(-1)?.status, `Status: Image is up to date for ${name}:v1`)
 })
+
+test('what was pulled is pushed with the same digest, what is there is not sent again', async () => {
+  const image = buildImage([await tarOf({ c: randomBytes(100_000) })], { kind: 'oci' })
+  await uploadImage(registry.url, 'from', 'v1', image)
+  const pulled = await daemon.docker(['pull', '-q', `${registry.host}/from:v1`])
+  assert.equal(pulled.code, 0, pulled.stderr)
+  await daemon.docker(['tag', `${registry.host}/from:v1`, `${registry.host}/other/to:v2`])
+  const pushed = await daemon.docker(['push', `${registry.host}/other/to:v2`])
+  assert.equal(pushed.code, 0, pushed.stderr)
+  assert.match(pushed.stdout, /^The push refers to repository \[127\.0\.0\.1:\d+\/other\/to\]\n/)
+  assert.match(pushed.stdout, /: Mounted from from\n/)
+  const last = `v2: digest: ${image.digest} size: ${image.manifest.length}`
+  assert.ok(pushed.stdout.includes(last), pushed.stdout)
+  const there = await fetch(`${registry.url}/v2/other/to/manifests/v2`, {
+    headers: { accept: image.mediaType },
+  })
+  assert.deepEqual(Buffer.from(await there.arrayBuffer()), image.manifest)
+  const again = await daemon.docker(['push', `${registry.host}/other/to:v2`])
+  assert.match(again.stdout, /: Layer already exists\n/)
+})
+
+test('a loaded image is compressed for its push, always to the same digest, and pulls as it was', async () => {
+  await daemon.loadBusybox()
+  const name = `${registry.host}/made/busybox`
+  const digests: string[] = []
+  for (const tag of ['a', 'b']) {
+    await daemon.docker(['tag', 'busybox', `${name}:${tag}`])
+    const pushed = await daemon.docker(['push', `${name}:${tag}`])
+    assert.equal(pushed.code, 0, pushed.stderr)
+    digests.push(/digest: (sha256:\S+)/.exec(pushed.stdout)?.[1] ?? '')
+  }
+  assert.match(digests[0] ?? '', /^sha256:/)
+  assert.equal(digests[0], digests[1])
+  const before = await daemon.docker(['image', 'inspect', '-f', '{{.Id}}', 'busybox'])
+  await daemon.docker(['rmi', '-f', `${name}:a`, `${name}:b`, 'busybox'])
+  const run = await daemon.docker(['run', '--rm', '--network=none', `${name}:a`, 'echo', 'hello'])
+  assert.equal(run.stdout, 'hello\n', run.stderr)
+  assert.ok(run.stderr.startsWith(`Unable to find image '${name}:a' locally\n`), run.stderr)
+  const after_ = await daemon.docker(['image', 'inspect', '-f', '{{.Id}}', `${name}:a`])
+  assert.equal(after_.stdout, before.stdout)
+})

@@ -1,0 +1,288 @@
+/**
+ * `docker push`: layers that the registry lacks go up side by side (or are mounted from a repository that has them),
+ * then the configuration, then the manifest. An image that came from a registry goes up exactly as it came. Of
+ * another one, layers are compressed on the way and the manifest is made; the same image gives the same digest.
+ */
+import { createReadStream } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { digestOf, type Blob, type ContentStore } from '../content/content-store.ts'
+import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
+import type { WorkerPool } from '../lib/worker-pool.ts'
+import { EngineError } from '../spec/errors.ts'
+import { digest, type Digest } from '../spec/ids.ts'
+import type { Descriptor, Platform } from '../spec/image-types.ts'
+import { mediaTypes, type ImageRecord } from './image-record.ts'
+import { blobsOf, type ImageStore } from './image-store.ts'
+import { platformRank, platformText } from './platform.ts'
+import { LayerProgress, type Report } from './pull-progress.ts'
+import type { PushedLayers } from './pushed-layers.ts'
+import { familiarRepository, familiarText, parseCanonical, type Reference } from './reference.ts'
+import type { Registries } from './registries.ts'
+import { delay } from './registry-client.ts'
+import { splitRepository } from './registry-endpoints.ts'
+import { RegistryError, RegistryUnreachable } from './registry-errors.ts'
+import type { RegistryRepository } from './registry-repository.ts'
+import type { AuthConfig } from './registry-tokens.ts'
+
+/** What pushes stand on. */
+export type PusherOptions = {
+  content: ContentStore
+  images: ImageStore
+  pool: WorkerPool<LayerJob, LayerJobResult>
+  registries: Registries
+  pushed: PushedLayers
+  onPushed: (id: Digest, name: string) => void
+}
+
+/** What to push; without a tag it is all tags of the repository. */
+export type PushRequest = {
+  reference: Reference
+  platform: Platform | undefined
+  auth: AuthConfig
+  report: Report
+}
+
+type Layer = ImageRecord['layers'][number]
+type Push = { repository: RegistryRepository; image: ImageRecord; report: Report; signal: AbortSignal }
+
+const dockerTypes = {
+  manifest: mediaTypes.dockerManifest,
+  config: mediaTypes.dockerConfig,
+  layer: mediaTypes.dockerLayerGzip,
+}
+const ociTypes = { manifest: mediaTypes.manifest, config: mediaTypes.config, layer: mediaTypes.layerGzip }
+const reportEveryMs = 100
+const maxMountCandidates = 4
+
+/** See the file's head. */
+export class Pusher {
+  readonly #options: PusherOptions
+
+  constructor(options: PusherOptions) {
+    this.#options = options
+  }
+
+  /** Pushes. Throws the registry's error. */
+  async push(request: PushRequest, signal: AbortSignal): Promise<void> {
+    const { images, registries } = this.#options
+    const { reference, report, auth } = request
+    report({ status: `The push refers to repository [${reference.repository}]` })
+    const tags = this.#tagsOf(reference)
+    await registries.withRepository(
+      reference.repository,
+      { auth, push: true, signal },
+      async (repository) => {
+        for (const tag of tags) {
+          const named = { repository: reference.repository, tag }
+          const { image } = images.find(familiarText(named))
+          checkPlatform(image, request.platform)
+          await this.#pushTag({ repository, image, report, signal }, named)
+        }
+      },
+    )
+  }
+
+  #tagsOf(reference: Reference): string[] {
+    const named = [...this.#options.images.allReferences().keys()]
+      .map(parseCanonical)
+      .filter((known) => known.repository === reference.repository)
+    if (named.length === 0) {
+      throw new EngineError(
+        'notFound',
+        `An image does not exist locally with the tag: ${familiarRepository(reference.repository)}`,
+      )
+    }
+    const tags = named.flatMap(({ tag }) => (tag === undefined ? [] : [tag])).toSorted()
+    if (reference.tag === undefined) return tags
+    if (tags.includes(reference.tag)) return [reference.tag]
+    throw new EngineError('notFound', `tag does not exist: ${familiarText(reference)}`)
+  }
+
+  async #pushTag(push: Push, name: { repository: string; tag: string }): Promise<void> {
+    const { content, images, registries, onPushed } = this.#options
+    const { repository, image, report, signal } = push
+    using _lease = content.lease(blobsOf(image))
+    const lines = image.layers.map(({ diffId }) => new LayerProgress(diffId, report))
+    for (const line of lines.toReversed()) line.say('Preparing')
+    const failed = new AbortController()
+    const together = { ...push, signal: AbortSignal.any([signal, failed.signal]) }
+    const outcomes = await Promise.allSettled(
+      image.layers.map(async (layer, index) => {
+        const line = lines[index] ?? new LayerProgress(layer.diffId, report)
+        using _place = await this.#place(registries.uploads.acquire(), line)
+        together.signal.throwIfAborted()
+        return this.#pushLayer(together, layer, line).catch((error: unknown) => {
+          failed.abort(error)
+          throw error
+        })
+      }),
+    )
+    signal.throwIfAborted()
+    if (failed.signal.aborted) throw failed.signal.reason
+    const layers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    const config = Buffer.from(images.configText(image.id))
+    const configBlob = { digest: image.id, size: config.length }
+    if (!(await repository.hasBlob(image.id, signal))) {
+      await this.#retrying(signal, () => repository.upload(configBlob, () => Readable.from([config]), signal))
+    }
+    const manifest = await this.#manifest(image, configBlob, layers)
+    await this.#retrying(signal, () => repository.putManifest(name.tag, manifest, signal))
+    const id = digestOf(manifest.data)
+    images.tag({ repository: name.repository, digest: id }, image.id)
+    onPushed(image.id, familiarText(name))
+    const size = manifest.data.length
+    report({ status: `${name.tag}: digest: ${id} size: ${size}` })
+    report({ progressDetail: {}, aux: { Tag: name.tag, Digest: id, Size: size } })
+  }
+
+  async #place(place: Promise<Disposable>, line: LayerProgress): Promise<Disposable> {
+    const isFree = await Promise.race([place.then(() => true), Promise.resolve(false)])
+    if (!isFree) line.say('Waiting')
+    return place
+  }
+
+  async #manifest(
+    image: ImageRecord,
+    config: Blob,
+    layers: readonly Descriptor[],
+  ): Promise<{ data: Buffer; mediaType: string }> {
+    if (isExact(image)) {
+      return {
+        data: await this.#options.content.read(image.manifest.digest),
+        mediaType: image.manifest.mediaType,
+      }
+    }
+    // Docker's own types, which every registry takes; they have none for zstd.
+    const hasZstd = layers.some(({ mediaType }) => mediaType.endsWith('+zstd'))
+    const types = hasZstd ? ociTypes : dockerTypes
+    const made = {
+      schemaVersion: 2,
+      mediaType: types.manifest,
+      config: { mediaType: types.config, size: config.size, digest: config.digest },
+      layers: layers.map(({ mediaType, size, digest: id }) => {
+        return { mediaType: mediaType.endsWith('+zstd') ? mediaType : types.layer, size, digest: id }
+      }),
+    }
+    return { data: Buffer.from(JSON.stringify(made, undefined, 3)), mediaType: types.manifest }
+  }
+
+  /** Brings one layer up; answers what the manifest says of it. */
+  async #pushLayer(push: Push, layer: Layer, line: LayerProgress): Promise<Descriptor> {
+    const { content, pushed } = this.#options
+    const { image, repository, signal } = push
+    if (isExact(image) || isCompressed(layer.blob.mediaType)) {
+      await this.#pushBlob(push, layer.blob, content.path(layer.blob.digest), line)
+      return layer.blob
+    }
+    const before = pushed.get(layer.diffId)
+    if (before !== undefined) {
+      const there = await this.#isThere(push, before, line)
+      if (there) return { mediaType: mediaTypes.dockerLayerGzip, ...before }
+    }
+    const target = content.ingestPath()
+    try {
+      const source = content.path(layer.blob.digest)
+      const { packed } = await this.#options.pool.run({ kind: 'compress', source, target }, signal)
+      if (packed === undefined) throw new Error('compress answered nothing')
+      const blob = { digest: digest(packed.digest), size: packed.bytes }
+      await this.#pushBlob({ ...push, repository }, blob, target, line)
+      pushed.note(layer.diffId, blob)
+      return { mediaType: mediaTypes.dockerLayerGzip, ...blob }
+    } finally {
+      await rm(target, { force: true })
+    }
+  }
+
+  async #isThere({ repository, signal, image }: Push, blob: Blob, line: LayerProgress): Promise<boolean> {
+    if (await repository.hasBlob(blob.digest, signal)) {
+      line.say('Layer already exists')
+      return true
+    }
+    for (const from of this.#mountCandidates(repository, image, blob.digest)) {
+      if (await repository.mount(blob.digest, splitRepository(from).path, signal)) {
+        line.say(`Mounted from ${familiarRepository(splitRepository(from).path)}`)
+        return true
+      }
+    }
+    return false
+  }
+
+  async #pushBlob(push: Push, blob: Blob, path: string, line: LayerProgress): Promise<void> {
+    const { repository, signal } = push
+    if (await this.#isThere(push, blob, line)) return
+    await this.#retrying(signal, () =>
+      repository.upload(blob, () => Readable.from(counted(path, blob, line)), signal),
+    )
+    line.say('Pushed')
+  }
+
+  /** Repositories of the same registry where the blob may be: those of images that have it. */
+  #mountCandidates(repository: RegistryRepository, image: ImageRecord, blob: Digest): string[] {
+    const { images, pushed } = this.#options
+    const layer = image.layers.find(
+      (one) => one.blob.digest === blob || pushed.get(one.diffId)?.digest === blob,
+    )
+    if (layer === undefined) return []
+    const here = repository.domain
+    const found = new Set<string>()
+    for (const other of images.all()) {
+      if (!other.layers.some(({ diffId }) => diffId === layer.diffId)) continue
+      for (const reference of images.referencesOf(other.id)) {
+        const { domain, path } = splitRepository(reference.repository)
+        // A name by digest shows that it has been there.
+        if (reference.digest !== undefined && domain === here && path !== repository.path) {
+          found.add(reference.repository)
+        }
+      }
+    }
+    return [...found].slice(0, maxMountCandidates)
+  }
+
+  /** Tries again after a broken connection or a server in trouble. */
+  async #retrying(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    const { maxAttempts } = this.#options.registries.settings
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await work()
+        return
+      } catch (error) {
+        signal.throwIfAborted()
+        const mayHelp =
+          error instanceof RegistryUnreachable || (error instanceof RegistryError && error.status >= 500)
+        if (!mayHelp || attempt >= maxAttempts) throw error
+        await delay(2 ** (attempt - 1) * 1000, signal)
+      }
+    }
+  }
+}
+
+function isExact(image: ImageRecord): boolean {
+  return image.fromRegistry === true || image.layers.every(({ blob }) => isCompressed(blob.mediaType))
+}
+
+function isCompressed(mediaType: string): boolean {
+  return /\+gzip$|\+zstd$|\.gzip$/.test(mediaType)
+}
+
+async function* counted(path: string, blob: Blob, line: LayerProgress): AsyncGenerator<Buffer, void, void> {
+  let bytes = 0
+  let reported = 0
+  for await (const chunk of createReadStream(path, { highWaterMark: 256 * 1024 })) {
+    if (!Buffer.isBuffer(chunk)) continue
+    yield chunk
+    bytes += chunk.length
+    if (Date.now() - reported >= reportEveryMs || bytes === blob.size) {
+      reported = Date.now()
+      line.show('Pushing', bytes, blob.size)
+    }
+  }
+}
+
+function checkPlatform(image: ImageRecord, platform: Platform | undefined): void {
+  if (platform === undefined || platformRank(platform, image.platform) !== undefined) return
+  throw new EngineError(
+    'notFound',
+    `image is for platform ${platformText(image.platform)}, not ${platformText(platform)}`,
+  )
+}
