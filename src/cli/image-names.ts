@@ -32,3 +32,13 @@ export function platformQuery(text: string): string | undefined {
   const [os = '', architecture = '', variant = ''] = text.toLowerCase().split('/')
   return JSON.stringify({ architecture, os, ...(variant === '' ? {} : { variant }) })
 }
+
+/** A repository with its registry: `docker.io/library/busybox`. */
+export function canonicalName(repository: string): string {
+  const [first = '', ...rest] = repository.split('/')
+  const isDomain =
+    rest.length > 0 && (/[.:]/.test(first) || first === 'localhost' || first.toLowerCase() !== first)
+  const domain = isDomain && first !== 'index.docker.io' ? first : 'docker.io'
+  const path = isDomain ? rest.join('/') : repository
+  return domain === 'docker.io' && !path.includes('/') ? `${domain}/library/${path}` : `${domain}/${path}`
+}

@@ -4,7 +4,7 @@ import type { Cli } from './cli.ts'
 import { errorCode } from '../spec/errors.ts'
 
 /** Reads a line from a descriptor, byte by byte: what follows stays for whoever reads next. */
-function readLine(fd: number): string {
+export function readLine(fd: number): string {
   const bytes: number[] = []
   const one = Buffer.alloc(1)
   while (true) {

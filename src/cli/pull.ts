@@ -2,6 +2,7 @@
 import { jsonLines } from '../client/ndjson.ts'
 import type { ProgressMessage } from '../spec/image-types.ts'
 import type { Cli } from './cli.ts'
+import { authHeader } from './credentials.ts'
 import { parseImageName } from './image-names.ts'
 import { showProgress } from './progress.ts'
 
@@ -31,6 +32,7 @@ export async function pullForRun(
       tag: digest !== '' ? digest : tag === '' ? 'latest' : tag,
       platform: options.platform,
     },
+    headers: authHeader(cli, image),
   })
   const output = options.quiet ? { isTerminal: false, write: () => {} } : cli.stderr
   await showProgress(jsonLines<ProgressMessage>(response), { output, width: cli.columns })

@@ -6,6 +6,7 @@ import { contextEntries } from './registry/contexts.ts'
 import { imageEntries } from './registry/images.ts'
 import { networkEntries } from './registry/networks.ts'
 import { registryEntries } from './registry/registries.ts'
+import { remoteEntries } from './registry/remote.ts'
 import { systemEntries } from './registry/system.ts'
 import { volumeEntries } from './registry/volumes.ts'
 
@@ -17,6 +18,7 @@ export const entries: readonly CommandEntry[] = [
   ...imageEntries,
   ...networkEntries,
   ...registryEntries,
+  ...remoteEntries,
   ...systemEntries,
   ...volumeEntries,
 ]
