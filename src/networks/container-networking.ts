@@ -178,7 +178,9 @@ export class SandboxNetworking {
     if (typeof mode === 'object') return this.#share(request, mode.container)
     const { store, records } = this.#core.parts
     using undo = new DisposableStack()
-    const sandbox = mode === 'host' ? undefined : mode === 'none' ? store.takeBare() : store.take()
+    const usesSpare =
+      mode === 'own' && request.endpoints.some(({ network }) => this.resolve(network).driver === 'bridge')
+    const sandbox = mode === 'host' ? undefined : usesSpare ? store.take() : store.takeBare()
     if (sandbox !== undefined) undo.defer(() => sandbox.remove())
     const record = newRecord(request, sandbox)
     record.linkLines = this.#linkLines(request)

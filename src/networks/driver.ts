@@ -25,6 +25,8 @@ export type JoinedLink = {
   index: number
   /** Name of the host's end, empty where there is none. */
   hostLink: string
+  /** Hardware address where it is not the one planned. */
+  mac?: string
 }
 
 /** A kind of network. All calls are synchronous, so none is ever seen half done. */

@@ -26,6 +26,7 @@ import { NetworkCore, type NetworkEvents } from './network-core.ts'
 import type { NetworkRecord } from './network-record.ts'
 import { NetworkService } from './network-service.ts'
 import { NetworkTable } from './network-table.ts'
+import { ParentDriver } from './parent-driver.ts'
 import { PortReservations } from './port-reservations.ts'
 import { SandboxStore } from './sandbox.ts'
 import { SandboxJoiner } from './sandbox-joiner.ts'
@@ -65,7 +66,13 @@ export class Networks implements AsyncDisposable {
     const firewall = new Firewall(settings.instance, log.child('firewall'))
     this.#hostForward = new HostForward(settings.instance, log.child('firewall'))
     this.#bridge = new BridgeDriver(socket, { firewall, hostForward: this.#hostForward }, settings)
-    const drivers: NetworkDriver[] = [this.#bridge, new SpecialDriver('host'), new SpecialDriver('null')]
+    const drivers: NetworkDriver[] = [
+      this.#bridge,
+      new ParentDriver('macvlan', socket, settings),
+      new ParentDriver('ipvlan', socket, settings),
+      new SpecialDriver('host'),
+      new SpecialDriver('null'),
+    ]
     this.#core = new NetworkCore(
       {
         settings,

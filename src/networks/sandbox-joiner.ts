@@ -45,6 +45,7 @@ export class SandboxJoiner {
       const link = driver.join(network.record, sandbox, planned.plan)
       undo.defer(() => driver.leave(sandbox, link))
       record.link = link
+      record.mac = link.mac ?? record.mac
     }
     endpoints.push(record)
     undo.defer(() => endpoints.splice(endpoints.indexOf(record), 1))
