@@ -155,16 +155,25 @@ void runtime_failed(struct streams *streams) {
 }
 
 /*
- * A parked process that moves itself between two cgroups, once for each byte it reads: the kernel's wait for a
- * quiet moment (an RCU grace period, when the last move is long ago) is then over before a container needs it.
+ * A parked process that moves itself between two cgroups when it is written to, and goes on for a while: the kernel's
+ * wait for a quiet moment (an RCU grace period, when the last move is long ago) is then over before a container needs
+ * it, and does not come back while clients are still at their preparations.
  */
+#define PARK_PAUSE_MS 6
+#define PARK_TURNS 16
+
 int park(const char *first, const char *second) {
   int groups[2] = {open(first, O_WRONLY | O_CLOEXEC), open(second, O_WRONLY | O_CLOEXEC)};
   if (groups[0] < 0 || groups[1] < 0) return 1;
+  struct pollfd wishes = {.fd = 0, .events = POLLIN};
   char bytes[64];
-  for (unsigned turn = 0;; turn ^= 1) {
+  for (unsigned turn = 0, left = 0;; turn ^= 1) {
     if (write(groups[turn], "0\n", 2) < 0 && errno != EINTR) return 1;
-    ssize_t size = read(0, bytes, sizeof bytes);
-    if (size <= 0) return 0;
+    if (poll(&wishes, 1, left > 0 ? PARK_PAUSE_MS : -1) == 0) {
+      left--;
+      continue;
+    }
+    if (read(0, bytes, sizeof bytes) <= 0) return 0;
+    left = PARK_TURNS;
   }
 }

@@ -24,6 +24,7 @@ import { buildRoutes } from './routes.ts'
 import { buildRooms } from './rooms.ts'
 import { runtimeFacts } from './runtime-facts.ts'
 import { ApiServer } from './server.ts'
+import { traceTo, tracedPoints } from './trace.ts'
 import { tlsOptions, usesTls } from './tls.ts'
 import type { Settings } from './config-values.ts'
 
@@ -39,6 +40,8 @@ export type DaemonOptions = {
   proxies?: ProxyVariables
   /** Named point of an operation on a container at which a test ends the daemon. */
   dieAt?: string
+  /** File for a trace of the engine's work; see trace.ts. */
+  traceFile?: string
 }
 
 /** A running daemon. Disposing stops it. */
@@ -61,6 +64,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const events = stack.use(new EventJournal({ database, clock: systemClock, log: log.child('events') }))
   const id = daemonId(database)
   const facts = readKernelFacts()
+  const trace = options.traceFile === undefined ? undefined : traceTo(options.traceFile)
   const rooms = stack.use(
     await buildRooms({
       live,
@@ -73,6 +77,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       execRoot,
       searchPath,
       ...(options.proxies !== undefined && { proxies: options.proxies }),
+      ...(trace !== undefined && { faults: tracedPoints(trace) }),
       ...(options.dieAt !== undefined && { faults: dieAt(options.dieAt) }),
     }),
   )
@@ -85,6 +90,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     experimental: () => live.current.flag('experimental'),
     corsOrigin: () => live.current.text('api-cors-header'),
     peer: peerOf,
+    ...(trace !== undefined && { trace }),
   })
   events.setCallerSource(() => server.caller())
   const listening = await listen({

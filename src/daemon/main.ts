@@ -63,6 +63,7 @@ async function serve({ live, log, environment }: ServeParts): Promise<number> {
       none: either(environment, 'NO_PROXY'),
     },
     ...(environment['WHARF_TEST_DIE_AT'] !== undefined && { dieAt: environment['WHARF_TEST_DIE_AT'] }),
+    ...(environment['WHARF_TRACE'] !== undefined && { traceFile: environment['WHARF_TRACE'] }),
   })
   process.on('SIGHUP', () => daemon.reload())
   log.info('daemon started', { version: productVersion, pid: process.pid, addresses: daemon.addresses })

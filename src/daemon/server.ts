@@ -33,6 +33,8 @@ export type ApiServerOptions = {
   corsOrigin: () => string
   /** Finds the process behind a unix socket. */
   peer: (socket: Socket) => { uid: number; pid: number } | undefined
+  /** Told of the beginning and end of every request. */
+  trace?: (point: string) => void
 }
 
 /** See the file's head. */
@@ -110,12 +112,15 @@ export class ApiServer {
     connection: HijackedConnection | undefined,
   ): Promise<void> {
     const started = performance.now()
+    const { trace } = this.#options
+    trace?.(`> ${request.method} ${request.url}`)
     try {
       const target = splitTarget(request.url ?? '/')
       await this.#dispatch({ request, response, target, connection })
     } catch (error) {
       this.#answerError(error, request, response)
     }
+    trace?.(`< ${request.method} ${request.url}`)
     this.#options.log.debug('request', {
       method: request.method,
       path: request.url,
