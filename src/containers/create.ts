@@ -110,7 +110,10 @@ async function makeFiles(
   undo.defer(() => rm(directory, { recursive: true, force: true }))
   const volumesFrom = (hostConfig.VolumesFrom ?? []).map((text) => {
     const { container, mode } = parseVolumesFrom(text)
-    return { mounts: core.registry.get(container).record.mounts.map(({ point }) => point), mode }
+    const source = core.registry.find(container)
+    // Not a 404, which would make a client take the image for missing (moby daemon/volumes_unix.go).
+    if (source === undefined) throw new EngineError('invalid', `No such container: ${container}`)
+    return { mounts: source.record.mounts.map(({ point }) => point), mode }
   })
   const makeRootfs = async () => {
     await core.ports.rootfs.prepare(id, image?.topLayer, hostConfig.StorageOpt ?? {})

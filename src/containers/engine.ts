@@ -208,7 +208,7 @@ export class Containers implements ContainerEngine {
 
   // oxlint-disable-next-line typescript/require-await -- rejects like every other operation
   async execCreate(reference: string, config: ExecConfig): Promise<ExecId> {
-    return this.#execs.create(this.#find(reference), config).id
+    return this.#execs.create(this.#find(reference), config, reference).id
   }
 
   async execStart(

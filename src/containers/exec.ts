@@ -52,11 +52,11 @@ export class Execs {
   }
 
   /** Registers an exec. Throws when the container does not run or is paused. */
-  create(container: Container, config: ExecConfig): Exec {
+  create(container: Container, config: ExecConfig, reference: string = container.id): Exec {
     const { DetachKeys } = config
     if ((config.Cmd ?? []).length === 0) throw new EngineError('invalid', 'No exec command specified')
     parseDetachKeys(DetachKeys, `Invalid escape keys (${DetachKeys}) provided`)
-    requireActive(container, 'is paused, unpause the container before exec')
+    requireActive(container, 'is paused, unpause the container before exec', reference)
     this.#forgetOld()
     const exec = newExec(execId(this.#core.ids.hex64()), container, config)
     this.#add(exec)

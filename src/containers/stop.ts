@@ -13,10 +13,14 @@ export function notRunning(container: Container): EngineError {
   return new EngineError('conflict', `container ${container.id} is not running`)
 }
 
-/** Throws unless the container runs and is neither paused nor between two runs. */
-export function requireActive(container: Container, pausedText: string): void {
+/** Throws unless the container runs and is neither paused nor between two runs. `reference`: its name in the text. */
+export function requireActive(
+  container: Container,
+  pausedText: string,
+  reference: string = container.id,
+): void {
   if (!container.state.running) throw notRunning(container)
-  if (container.state.paused) throw new EngineError('conflict', `container ${container.id} ${pausedText}`)
+  if (container.state.paused) throw new EngineError('conflict', `container ${reference} ${pausedText}`)
   requireNotRestarting(container)
 }
 

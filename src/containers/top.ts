@@ -34,7 +34,7 @@ async function runPs(core: Core, args: string[], pids: number[]): Promise<string
   const all = await core.host.runPs(args)
   if (all.exitCode === 0) return all.stdout
   const [line = ''] = all.stderr.split('\n')
-  throw new EngineError('internal', line === '' ? `ps: exit status ${all.exitCode}` : line)
+  throw new EngineError('internal', `ps: ${line === '' ? `exit status ${all.exitCode}` : line}`)
 }
 
 /** Title line and the rows of these processes; a row's last field takes what is left of it. */

@@ -6,7 +6,7 @@ import type { OciSpec } from '../spec/oci-runtime-types.ts'
 import type { ExecTaskStart } from '../spec/task-types.ts'
 import { serializeOci } from './oci-spec.ts'
 import { buildExecProcess } from './oci-spec-process.ts'
-import { execFailure, lastRuntimeError } from './runtime-errors.ts'
+import { execFailure, lastRuntimeError, relativeDirectory } from './runtime-errors.ts'
 import { readRuntimeOutput } from './shim-bundle.ts'
 import type { ShimLauncher, ShimSettings } from './shim-launch.ts'
 import { detachedOptions, runtimeCommand, type OciRuntimeProgram } from './shim-runtimes.ts'
@@ -38,6 +38,7 @@ export async function startExec(
 ): Promise<ShimTask> {
   const { directory } = place
   signal.throwIfAborted()
+  if (start.workingDir !== '' && !start.workingDir.startsWith('/')) throw relativeDirectory()
   await using undo = new AsyncDisposableStack()
   await mkdir(directory, { recursive: true, mode: 0o700 })
   undo.defer(() => rm(directory, { recursive: true, force: true }))

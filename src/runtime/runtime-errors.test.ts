@@ -68,6 +68,22 @@ test('execFailure does the same for an exec', () => {
   )
 })
 
+test('an exec blames its directory without the words of a first process', () => {
+  const text = 'OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd'
+  assert.equal(
+    execFailure({ message: 'chdir `/nope`: No such file or directory', command: 'a' }).message,
+    `${text} ("/nope") set in config.json failed: no such file or directory: unknown`,
+  )
+  assert.match(
+    execFailure({ message: 'chdir `/etc/passwd`: Not a directory', command: 'a' }).message,
+    /not a directory: unknown: Are you trying to mount a directory onto a file/,
+  )
+  assert.match(
+    execFailure({ message: 'open executable: Operation not permitted', command: '' }).message,
+    /exec: "": executable file not found in \$PATH: unknown$/,
+  )
+})
+
 test('lastRuntimeError takes the last error of a log, or the text when it is none', () => {
   const log = [
     '{"level":"error","msg":"first"}',

@@ -30,20 +30,34 @@ export type RuntimeFailure = { message: string; command: string }
  * else `internal` (moby daemon/errors.go, setExitCodeFromError).
  */
 export function createFailure(failure: RuntimeFailure): EngineError {
-  const reason = dockerReason(failure)
-  const hint = /not a directory/i.test(reason)
-    ? ': Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type'
-    : ''
+  const reason = dockerReason(failure, duringInit)
   return new EngineError(
     kindOf(reason),
-    `failed to create task for container: failed to create shim task: OCI runtime create failed: ${reason}: unknown${hint}`,
+    `failed to create task for container: failed to create shim task: OCI runtime create failed: ${reason}: unknown${hintOf(reason)}`,
   )
 }
 
 /** The error of an exec that the runtime refused. */
 export function execFailure(failure: RuntimeFailure): EngineError {
-  const reason = dockerReason(failure, 'exec failed')
-  return new EngineError(kindOf(reason), `OCI runtime exec failed: ${reason}: unknown`)
+  const reason = dockerReason(failure, '', 'exec failed')
+  return new EngineError(kindOf(reason), `OCI runtime exec failed: ${reason}: unknown${hintOf(reason)}`)
+}
+
+/** The error of an exec whose directory is not absolute, which runc refuses before it starts anything. */
+export function relativeDirectory(): EngineError {
+  return new EngineError(
+    'internal',
+    'OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown',
+  )
+}
+
+/** What runc adds to errors of a container's first process, which sets its directory in its init. */
+const duringInit = 'error during container init: '
+
+function hintOf(reason: string): string {
+  return /not a directory/i.test(reason)
+    ? ': Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type'
+    : ''
 }
 
 function kindOf(reason: string): 'invalid' | 'internal' {
@@ -55,8 +69,12 @@ function kindOf(reason: string): 'invalid' | 'internal' {
 }
 
 /** The message in runc's words, which clients look for; what is no matter of the command stays as it is. */
-function dockerReason({ message, command }: RuntimeFailure, operation = 'runc create failed'): string {
-  const said = runcReason(message) ?? crunReason(message, command)
+function dockerReason(
+  { message, command }: RuntimeFailure,
+  init: string,
+  operation = 'runc create failed',
+): string {
+  const said = runcReason(message) ?? chdirReason(message, init) ?? crunReason(message, command)
   if (said !== undefined) return `${operation}: unable to start container process: ${said}`
   return message
     .replace(/^runc run failed: /, 'runc create failed: ')
@@ -76,15 +94,19 @@ function crunReason(message: string, command: string): string | undefined {
       : `exec: ${name}: executable file not found in $PATH`
   }
   const name = JSON.stringify(command)
+  if (command === '' && message.startsWith('open executable: ')) {
+    return `exec: ${name}: executable file not found in $PATH`
+  }
   // crun opens the file to execute it; a directory answers EPERM there.
   if (/^open executable: Operation not permitted$/.test(message)) return `exec: ${name}: is a directory`
   if (/^open executable: Permission denied$/.test(message)) return `exec: ${name}: permission denied`
   const failed = /^exec container process(?: \(missing dynamic library\?\))? `(.*)`: (.*)$/.exec(message)
   if (failed !== null) return `exec ${failed[1]}: ${(failed[2] ?? '').toLowerCase()}`
-  const chdir = /^chdir `(.*)`: (.*)$/.exec(message)
-  if (chdir !== null) {
-    const [, path = '', reason = ''] = chdir
-    return `error during container init: chdir to cwd (${JSON.stringify(path)}) set in config.json failed: ${reason.toLowerCase()}`
-  }
   return undefined
+}
+
+function chdirReason(message: string, init: string): string | undefined {
+  const [, path, reason = ''] = /^chdir `(.*)`: (.*)$/.exec(message) ?? []
+  if (path === undefined) return undefined
+  return `${init}chdir to cwd (${JSON.stringify(path)}) set in config.json failed: ${reason.toLowerCase()}`
 }

@@ -81,7 +81,9 @@ export async function createContainer(
     created = await post()
   } catch (error) {
     const isMissing =
-      error instanceof ApiError && error.status === 404 && error.message.includes('No such image')
+      error instanceof ApiError &&
+      error.status === 404 &&
+      /No such image|does not match the specified platform/.test(error.message)
     if (!isMissing || !isNamed || flags.pull === 'never') throw error
     if (!flags.quiet) cli.warn(`Unable to find image '${familiarName(request.image)}' locally`)
     await pull()
