@@ -54,15 +54,19 @@ static void fuzz_escape(void) {
     else data[i] = (unsigned char)telling[next(sizeof telling)];
   }
   char *to = malloc(6 * size + 1);
-  size_t length = json_escape(to, (char *)data, size);
+  bool lossy = false;
+  size_t length = json_escape(to, (char *)data, size, &lossy), replaced = 0;
   CHECK(length <= 6 * size);
   for (size_t i = 0; i < length; i++) {
     unsigned char byte = (unsigned char)to[i];
     CHECK(byte >= 0x20 && byte != '<' && byte != '>' && byte != '&' && byte != '"');
     if (byte != '\\') continue;
     CHECK(i + 1 < length && strchr("\\\"nru", to[i + 1]) != NULL);
+    if (to[i + 1] == 'u' && memcmp(to + i, "\\ufffd", 6) == 0) replaced++;
     i += to[i + 1] == 'u' ? 5 : 1;
   }
+  CHECK(lossy == (replaced > 0));
+  CHECK(json_lost(to, (char *)data, size) == 2 * replaced);
   free(to);
   free(data);
 }

@@ -13,7 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFER_BYTES (128 * 1024)
+#define BUFFER_BYTES (160 * 1024)
+/* A byte's most in a JSON record: \ufffd, and two digits of `raw`. */
+#define BYTE_MOST 8
 
 static int file = -1;
 static int directory = -1;
@@ -58,7 +60,7 @@ static char *escape_byte(char *to, unsigned char byte) {
   return to;
 }
 
-size_t json_escape(char *to, const char *data, size_t size) {
+size_t json_escape(char *to, const char *data, size_t size, bool *lossy) {
   const unsigned char *from = (const unsigned char *)data;
   char *out = to;
   size_t start = 0, at = 0;
@@ -81,6 +83,7 @@ size_t json_escape(char *to, const char *data, size_t size) {
       memcpy(out, "\\ufffd", 6);
       out += 6;
       at++;
+      *lossy = true;
     } else {
       out = escape_byte(out, from[at++]);
     }
@@ -88,6 +91,21 @@ size_t json_escape(char *to, const char *data, size_t size) {
   }
   memcpy(out, from + start, at - start);
   return (size_t)(out - to) + at - start;
+}
+
+size_t json_lost(char *to, const char *data, size_t size) {
+  static const char hex[] = "0123456789abcdef";
+  const unsigned char *from = (const unsigned char *)data;
+  char *out = to;
+  for (size_t at = 0; at < size;) {
+    size_t length = special[from[at]] == 2 ? sequence(from + at, size - at) : 1;
+    if (length == 0) {
+      *out++ = hex[from[at] >> 4];
+      *out++ = hex[from[at] & 15];
+    }
+    at += length == 0 ? 1 : length;
+  }
+  return (size_t)(out - to);
 }
 
 /* RFC 3339 in UTC without trailing zeros in the fraction, as Go's RFC3339Nano; up to 30 bytes. */
@@ -224,9 +242,15 @@ static char *put_number(char *to, uint64_t number, int bytes) {
 
 static char *json_record(char *to, int stream, bool partial, uint64_t time_ns, const char *line, size_t size) {
   to = PUT(to, "{\"log\":\"");
-  to += json_escape(to, line, size);
+  bool lossy = false;
+  to += json_escape(to, line, size, &lossy);
   to = partial ? PUT(to, "\",\"stream\":\"") : PUT(to, "\\n\",\"stream\":\"");
   to = stream == STREAM_OUT ? PUT(to, "stdout\"") : PUT(to, "stderr\"");
+  if (lossy) {
+    to = PUT(to, ",\"raw\":\"");
+    to += json_lost(to, line, size);
+    *to++ = '"';
+  }
   to = put(to, attributes == NULL ? "" : attributes, attributes_size);
   to = PUT(to, ",\"time\":\"");
   to += format_time(to, time_ns);
@@ -243,7 +267,7 @@ static char *local_record(char *to, int stream, bool partial, uint64_t time_ns, 
 
 void log_file_record(int stream, bool partial, uint64_t time_ns, const char *line, size_t size) {
   if (options.log_max_size > 0 && file_size >= options.log_max_size && !refused) rotate();
-  size_t most = json ? 6 * size + attributes_size + 128 : size + 32;
+  size_t most = json ? BYTE_MOST * size + attributes_size + 160 : size + 32;
   if (filled + most > capacity) log_file_flush();
   char *at = buffer + filled;
   char *end = (json ? json_record : local_record)(at, stream, partial, time_ns, line, size);

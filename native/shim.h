@@ -113,8 +113,11 @@ void log_file_record(int stream, bool partial, uint64_t time_ns, const char *lin
 void log_file_flush(void);
 uint64_t log_file_dropped(void);
 void log_file_release(void);
-/* Writes `data` as the inside of a JSON string, as Docker does; at most 6 bytes a byte. */
-size_t json_escape(char *to, const char *data, size_t size);
+/* Writes `data` as the inside of a JSON string, as Docker does; at most 6 bytes a byte. A byte that is not UTF-8
+   becomes \ufffd, and sets `lossy`. */
+size_t json_escape(char *to, const char *data, size_t size, bool *lossy);
+/* The bytes that \ufffd stands for, in order, as two hexadecimal digits each. */
+size_t json_lost(char *to, const char *data, size_t size);
 size_t format_time(char *to, uint64_t time_ns);
 
 #endif

@@ -56,10 +56,7 @@ export function findCommand(words: readonly string[]): Found | undefined {
 const plural = (count: number) => (count === 1 ? 'argument' : 'arguments')
 
 /** Why the number of arguments is wrong, in Docker's words; undefined when it is right. */
-function countProblem(
-  count: Command['count'],
-  given: number,
-): { need: string; see: string } | undefined {
+function countProblem(count: Command['count'], given: number): { need: string; see: string } | undefined {
   const { min, max } = count
   if (given >= min && (max === undefined || given <= max)) return undefined
   if (max === 0) return { need: 'accepts no arguments', see: 'Run' }

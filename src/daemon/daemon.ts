@@ -81,8 +81,21 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ...(options.dieAt !== undefined && { faults: dieAt(options.dieAt) }),
     }),
   )
-  const runtime = await runtimeFacts(settings, searchPath)
-  const routes = buildRoutes({ live, rooms, events, facts, hosts, dataRoot, runtime, id })
+  let runtime = await runtimeFacts(settings, searchPath)
+  live.onReload((now) => {
+    // It answers in any case: a runtime that says nothing has no version.
+    void runtimeFacts(now, searchPath).then((facts) => (runtime = facts))
+  })
+  const routes = buildRoutes({
+    live,
+    rooms,
+    events,
+    facts,
+    hosts,
+    dataRoot,
+    runtime: () => runtime,
+    id,
+  })
   const server = new ApiServer({
     router: new Router(routes),
     log: log.child('api'),

@@ -10,6 +10,7 @@ import type { KernelFacts } from '../kernel/host-info.ts'
 import type { Log } from '../lib/log.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import { OciContainerRuntime } from '../runtime/container-runtime.ts'
+import type { RuntimeEntries } from '../runtime/shim-runtimes.ts'
 import { SeccompFilters } from '../runtime/seccomp.ts'
 import { findInitProgram } from '../runtime/init-program.ts'
 import { validateHostConfig } from '../runtime/host-config-validate.ts'
@@ -41,14 +42,11 @@ export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
   const { live, log, facts, execRoot, searchPath, background } = parts
   const settings = live.current
   const cgroups = new Cgroups(prepareCgroups(), settings.text('cgroup-parent'))
-  const runtimes = Object.entries(findRuntimes(settings, searchPath)).map(
-    ([name, { path = name, runtimeArgs = [] }]) => [name, { path, args: runtimeArgs }] as const,
-  )
-  return new OciContainerRuntime({
+  const runtime = new OciContainerRuntime({
     runRoot: execRoot,
     shimProgram: builtProgram('wharf-shim'),
-    runtimes: Object.fromEntries(runtimes),
-    defaultRuntime: settings.text('default-runtime', 'crun'),
+    runtimes: runtimeEntries(settings, searchPath),
+    defaultRuntime: defaultRuntime(settings),
     cgroups,
     oci: {
       facts,
@@ -64,13 +62,26 @@ export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
         defaultShmSizeBytes: live.current.number('default-shm-size', defaultShmSizeBytes),
         defaultIpcMode: live.current.text('default-ipc-mode', 'private'),
         defaultCgroupnsMode: live.current.text('default-cgroupns-mode'),
-        defaultRuntime: live.current.text('default-runtime', 'crun'),
+        defaultRuntime: defaultRuntime(live.current),
         runtimes: Object.keys(findRuntimes(live.current, searchPath)),
         remapped: live.current.text('userns-remap') !== '',
       }),
     background,
     log: log.child('runtime'),
   })
+  live.onReload((now) => runtime.setRuntimes(runtimeEntries(now, searchPath), defaultRuntime(now)))
+  return runtime
+}
+
+function runtimeEntries(settings: Settings, searchPath: string | undefined): RuntimeEntries {
+  const entries = Object.entries(findRuntimes(settings, searchPath))
+  return Object.fromEntries(
+    entries.map(([name, { path = name, runtimeArgs = [] }]) => [name, { path, args: runtimeArgs }]),
+  )
+}
+
+function defaultRuntime(settings: Settings): string {
+  return settings.text('default-runtime', 'crun')
 }
 
 /** The daemon's seccomp profile: a name, or the text of the file that the setting names. Throws `invalid`. */

@@ -30,7 +30,7 @@ export type RoutesParts = {
   facts: KernelFacts
   hosts: readonly Host[]
   dataRoot: string
-  runtime: RuntimeFacts
+  runtime: () => RuntimeFacts
   id: string
 }
 
@@ -100,7 +100,7 @@ function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id 
     containers: () => rooms.containers.counts(),
     images: () => rooms.files.service.count(),
     eventListeners: () => events.listenerCount,
-    runtime,
+    runtime: runtime(),
     networkDrivers: () => rooms.networks.service.drivers(),
     debug: () => live.current.flag('debug'),
   }

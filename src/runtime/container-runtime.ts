@@ -29,7 +29,7 @@ import {
   runtimeCommand,
   RuntimeTable,
   type OciRuntimeProgram,
-  type RuntimeEntry,
+  type RuntimeEntries,
 } from './shim-runtimes.ts'
 import { recordedEnd, recordedStart, ShimTask, taskExit } from './shim-task.ts'
 import type { ShimStarted, ShimWatch } from './shim-watch.ts'
@@ -47,7 +47,7 @@ export type OciContainerRuntimeOptions = {
   /** Further options for every keeper, its limits among them (see native/main.c). */
   shimLimits?: readonly string[]
   /** Docker's `runtimes`, and `default-runtime`. */
-  runtimes: Readonly<Record<string, RuntimeEntry>>
+  runtimes: RuntimeEntries
   defaultRuntime: string
   cgroups: Cgroups
   /** What `buildOciSpec` is given, but for the choice of runtime. */
@@ -83,6 +83,11 @@ export class OciContainerRuntime implements AsyncDisposable {
   /** See `ContainerRuntime.validate`. */
   validate(hostConfig: HostConfig): string[] {
     return this.#options.validate(hostConfig)
+  }
+
+  /** What containers may choose from now on; those that run keep what they have. */
+  setRuntimes(runtimes: RuntimeEntries, defaultName: string): void {
+    this.#runtimes.replace(runtimes, defaultName)
   }
 
   /** See `ContainerRuntime.prewarm`. */
@@ -248,7 +253,7 @@ export class OciContainerRuntime implements AsyncDisposable {
 
   async #exec(start: ExecTaskStart, bundle: Bundle, signal: AbortSignal): Promise<ShimTask> {
     this.prewarm()
-    const program = this.#runtimes.get(bundle.runtime)
+    const program = this.#runtimes.ofContainer(bundle.runtime)
     using _place = await this.#starts.acquire()
     const task = await startExec(
       start,
@@ -300,7 +305,7 @@ export class OciContainerRuntime implements AsyncDisposable {
   /** A runtime that was taken out of the configuration cannot be asked any more. */
   #findRuntime(name: string): OciRuntimeProgram | undefined {
     try {
-      return this.#runtimes.get(name)
+      return this.#runtimes.ofContainer(name)
     } catch (error) {
       if (error instanceof EngineError) return undefined
       throw error

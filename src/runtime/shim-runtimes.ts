@@ -56,15 +56,25 @@ export class OciRuntimeProgram implements Disposable {
   }
 }
 
-/** All runtimes. */
+/** All runtimes. A reload of the configuration replaces them. */
 export class RuntimeTable implements Disposable {
-  readonly #programs: ReadonlyMap<string, OciRuntimeProgram>
-  readonly #default: string
+  #programs: ReadonlyMap<string, OciRuntimeProgram>
+  /** Those that only older containers still have. */
+  readonly #retired = new Map<string, OciRuntimeProgram>()
+  #default: string
 
-  constructor(entries: Readonly<Record<string, RuntimeEntry>>, defaultName: string) {
-    this.#programs = new Map(
-      Object.entries(entries).map(([name, entry]) => [name, new OciRuntimeProgram(name, entry)]),
-    )
+  constructor(entries: RuntimeEntries, defaultName: string) {
+    this.#programs = programsOf(entries)
+    this.#default = defaultName
+  }
+
+  /** Containers that are created from now on have these to choose from. */
+  replace(entries: RuntimeEntries, defaultName: string): void {
+    for (const [name, program] of this.#programs) {
+      this.#retired.get(name)?.[Symbol.dispose]()
+      this.#retired.set(name, program)
+    }
+    this.#programs = programsOf(entries)
     this.#default = defaultName
   }
 
@@ -75,9 +85,22 @@ export class RuntimeTable implements Disposable {
     return program
   }
 
+  /** The one that an existing container was started with. Throws invalid when this daemon never knew it. */
+  ofContainer(name: string): OciRuntimeProgram {
+    return this.#programs.get(name) ?? this.#retired.get(name) ?? this.get(name)
+  }
+
   [Symbol.dispose](): void {
     for (const program of this.#programs.values()) program[Symbol.dispose]()
+    for (const program of this.#retired.values()) program[Symbol.dispose]()
   }
+}
+
+/** Runtimes by name. */
+export type RuntimeEntries = Readonly<Record<string, RuntimeEntry>>
+
+function programsOf(entries: RuntimeEntries): Map<string, OciRuntimeProgram> {
+  return new Map(Object.entries(entries).map(([name, entry]) => [name, new OciRuntimeProgram(name, entry)]))
 }
 
 /** The beginning of every call: the program, where it keeps its state, and where it logs. */

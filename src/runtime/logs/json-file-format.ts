@@ -1,6 +1,6 @@
 /**
  * Docker's json-file format: one JSON object a line, `log` first, `time` last. The bytes of `log` are taken as they
- * are, without a detour over text: output need not be UTF-8.
+ * are, without a detour over text: output need not be UTF-8. What is not stands in `raw` (see docs/log-format.md).
  */
 import type { FileHandle } from 'node:fs/promises'
 import { scanLinesBackward } from '../../lib/line-scan.ts'
@@ -11,6 +11,7 @@ const quote = 0x22
 const backslash = 0x5c
 const lineFeed = 0x0a
 const head = Buffer.from('{"log":"')
+const rawHead = Buffer.from(',"raw":"')
 const streamHead = Buffer.from(',"stream":"std')
 
 /** See the file's head. One instance a reader: it reuses its buffers. */
@@ -56,12 +57,15 @@ class JsonRecord implements LogRecord {
   /** Where what follows the stream's name lies in the source: attributes and time. */
   #tailStart = 0
   #tailEnd = 0
+  /** Bytes, two hexadecimal digits each, that the replacement characters of the line stand for. */
+  #raw = ''
   readonly #times = new RecordTimes()
 
   /** Takes a line as Docker and Wharf write it. False for any other form. */
   read(line: Buffer, start: number, end: number): boolean {
     if (!startsWith(line, start, head)) return false
     if (this.bytes.length < end - start) this.bytes = Buffer.allocUnsafeSlow((end - start) * 2)
+    this.#raw = ''
     const after = this.#unescape(line, start + head.length, end)
     if (after < 0 || !startsWith(line, after, streamHead)) return false
     const stream = after + streamHead.length
@@ -70,7 +74,18 @@ class JsonRecord implements LogRecord {
     this.#source = line
     this.#tailStart = stream + 4
     this.#tailEnd = end
+    if (startsWith(line, this.#tailStart, rawHead)) this.#restore(line, start)
     return line[end - 1] === 0x7d
+  }
+
+  /** Reads the text again, with the bytes that are no text. */
+  #restore(line: Buffer, start: number): void {
+    const first = this.#tailStart + rawHead.length
+    const last = line.indexOf(quote, first)
+    if (last < 0 || last >= this.#tailEnd) return
+    this.#raw = line.toString('latin1', first, last)
+    this.#unescape(line, start + head.length, this.#tailEnd)
+    this.#tailStart = last + 1
   }
 
   /** Takes a line that only is JSON. */
@@ -114,6 +129,7 @@ class JsonRecord implements LogRecord {
   #unescape(line: Buffer, start: number, end: number): number {
     const out = this.bytes
     let to = 0
+    let rawAt = 0
     let at = start
     while (at < end) {
       const byte = line[at] ?? 0
@@ -131,7 +147,12 @@ class JsonRecord implements LogRecord {
           const size = unicodeSize(line, at)
           if (size === 0) return -1
           const character = line.toString('latin1', at, at + size)
-          to += out.write(decodeUnicode(character), to, 'utf8')
+          if (rawAt < this.#raw.length && character === replacement) {
+            to += out.write(this.#raw.slice(rawAt, rawAt + 2), to, 'hex')
+            rawAt += 2
+          } else {
+            to += out.write(decodeUnicode(character), to, 'utf8')
+          }
           at += size
         } else {
           out[to] = simpleEscapes[escape] ?? escape
@@ -143,6 +164,9 @@ class JsonRecord implements LogRecord {
     return -1
   }
 }
+
+/** As written for a byte that is no text. A real U+FFFD is written as it is. */
+const replacement = String.raw`\ufffd`
 
 const simpleEscapes: Readonly<Record<number, number>> = {
   0x6e: 0x0a, // n

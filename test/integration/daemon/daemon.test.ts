@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers'
 import { before, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { IncomingMessage } from 'node:http'
+import { eventually } from '../../fixtures/processes.ts'
 import { DaemonFixture, removeLeavings } from './daemon-fixture.ts'
 
 const run = promisify(execFile)
@@ -103,6 +104,20 @@ test('SIGHUP reloads what may change and tells the journal; a bad file changes n
   await daemon.waitForOutput('configuration not reloaded')
   assert.match(daemon.output, /the following directives don't match any configuration option: colour/)
   assert.deepEqual((await info())['Labels'], ['b=2'])
+})
+
+test('SIGHUP changes the runtimes that there are, and the default one', async () => {
+  await using daemon = new DaemonFixture()
+  const config = daemon.configFile({})
+  await daemon.start(['-H', `unix://${daemon.socket}`, '--config-file', config])
+  daemon.configFile({ runtimes: { own: { path: '/bin/true' } }, 'default-runtime': 'own' })
+  process.kill(daemon.pid, 'SIGHUP')
+  await daemon.waitForOutput('configuration reloaded')
+  await eventually('the new runtimes are told', async () => {
+    const info = json((await daemon.call('GET', '/info')).body)
+    const { DefaultRuntime, Runtimes } = info
+    return DefaultRuntime === 'own' && JSON.stringify(Runtimes).includes('"own":{"path":"/bin/true"')
+  })
 })
 
 test('validate, version, help and refusals of the command line', async () => {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { JsonFileFormat } from '../../../src/runtime/logs/json-file-format.ts'
 import type { ContainerTaskStart } from '../../../src/spec/task-types.ts'
 import { logText, runToEnd, RuntimeFixture } from './fixture.ts'
 
@@ -40,8 +41,24 @@ const content = (records: LocalRecord[]) =>
     records.map(({ line, partial }) => (partial ? line : Buffer.concat([line, Buffer.from('\n')]))),
   )
 
+test('json-file gives binary output back exactly', async () => {
+  const data = Buffer.concat([
+    randomBytes(100_000),
+    Buffer.from('\ufffdäx\ufffd'),
+    Buffer.alloc(40_000, 0xe2),
+  ])
+  const start = fixture.start(['cat'], { config: catConfig, log: jsonLog })
+  await runToEnd(fixture, start, data)
+  const pieces: Buffer[] = []
+  new JsonFileFormat().decode(readFileSync(join(start.directory, 'log')), (record) => {
+    pieces.push(Buffer.from(record.bytes.subarray(record.start, record.end)))
+    return true
+  })
+  assert.ok(Buffer.concat(pieces).equals(data))
+})
+
 test("json-file has Docker's bytes", async () => {
-  const script = String.raw`printf 'plain\n<a href="x">&\\\t\r\177\001\n'; printf '\303\244\342\200\250\377\355\240\200z\n'; echo err >&2; sleep 0.1; printf 'no end'`
+  const script = String.raw`printf 'plain\n<a href="x">&\\\t\r\177\001\n'; printf '\303\244\342\200\250\357\277\275\377\355\240\200z\n'; echo err >&2; sleep 0.1; printf 'no end'`
   const attributes = { tag: 'a"b', 'x<y': 'z' }
   const start = fixture.start(['sh', '-c', script], { log: { ...jsonLog, attributes } })
   await runToEnd(fixture, start)
@@ -52,13 +69,14 @@ test("json-file has Docker's bytes", async () => {
   const expected = [
     String.raw`plain\\n`,
     String.raw`\\u003ca href=\\"x\\"\\u003e\\u0026\\\\\\u0009\\r${'\u007f'}\\u0001\\n`,
-    String.raw`ä\\u2028\\ufffd\\ufffd\\ufffd\\ufffdz\\n`,
+    String.raw`ä\\u2028�\\ufffd\\ufffd\\ufffd\\ufffdz\\n`,
     'no end',
   ]
   assert.equal(out.length, expected.length)
-  expected.forEach((line, index) =>
-    assert.match(out[index] ?? '', new RegExp(`^{"log":"${line}","stream":"stdout",${attrs},${time}}$`)),
-  )
+  expected.forEach((line, index) => {
+    const raw = index === 2 ? '"raw":"ffeda080",' : ''
+    assert.match(out[index] ?? '', new RegExp(`^{"log":"${line}","stream":"stdout",${raw}${attrs},${time}}$`))
+  })
   assert.deepEqual(
     entries(text)
       .filter(({ stream }) => stream === 'stderr')
