@@ -22,7 +22,7 @@ import type { ProxyVariables } from './registry-settings.ts'
 import { Router } from './router.ts'
 import { buildRoutes } from './routes.ts'
 import { buildRooms } from './rooms.ts'
-import { runtimeFacts } from './runtime-facts.ts'
+import { liveRuntimeFacts } from './runtime-facts.ts'
 import { ApiServer } from './server.ts'
 import { traceTo, tracedPoints } from './trace.ts'
 import { tlsOptions, usesTls } from './tls.ts'
@@ -81,21 +81,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ...(options.dieAt !== undefined && { faults: dieAt(options.dieAt) }),
     }),
   )
-  let runtime = await runtimeFacts(settings, searchPath)
-  live.onReload((now) => {
-    // It answers in any case: a runtime that says nothing has no version.
-    void runtimeFacts(now, searchPath).then((facts) => (runtime = facts))
-  })
-  const routes = buildRoutes({
-    live,
-    rooms,
-    events,
-    facts,
-    hosts,
-    dataRoot,
-    runtime: () => runtime,
-    id,
-  })
+  const runtime = await liveRuntimeFacts(live, searchPath)
+  const routes = buildRoutes({ live, rooms, events, facts, hosts, dataRoot, runtime, id })
   const server = new ApiServer({
     router: new Router(routes),
     log: log.child('api'),

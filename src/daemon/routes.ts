@@ -100,7 +100,9 @@ function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id 
     containers: () => rooms.containers.counts(),
     images: () => rooms.files.service.count(),
     eventListeners: () => events.listenerCount,
-    runtime: runtime(),
+    get runtime() {
+      return runtime()
+    },
     networkDrivers: () => rooms.networks.service.drivers(),
     debug: () => live.current.flag('debug'),
   }

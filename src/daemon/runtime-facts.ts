@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import type { RuntimeEntry } from '../spec/system-types.ts'
 import type { Settings } from './config-values.ts'
 import type { RuntimeFacts } from './info.ts'
+import type { LiveSettings } from './live-settings.ts'
 
 const run = promisify(execFile)
 
@@ -36,11 +37,21 @@ export function findRuntimes(
   return { ...runtimes, ...settings.runtimes() }
 }
 
-/** Asks the default runtime what it is. An absent one leaves its version empty: starting a container will say so. */
-export async function runtimeFacts(
-  settings: Settings,
+/** What is known of the runtimes now; asked anew after each reload of the configuration. */
+export async function liveRuntimeFacts(
+  live: LiveSettings,
   searchPath: string | undefined,
-): Promise<RuntimeFacts> {
+): Promise<() => RuntimeFacts> {
+  let facts = await runtimeFacts(live.current, searchPath)
+  live.onReload((settings) => {
+    // It answers in any case: a runtime that says nothing has no version.
+    void runtimeFacts(settings, searchPath).then((fresh) => (facts = fresh))
+  })
+  return () => facts
+}
+
+/** Asks the default runtime what it is. An absent one leaves its version empty: starting a container will say so. */
+async function runtimeFacts(settings: Settings, searchPath: string | undefined): Promise<RuntimeFacts> {
   const runtimes = findRuntimes(settings, searchPath)
   const defaultName = settings.text('default-runtime', 'crun')
   const path = runtimes[defaultName]?.path
