@@ -73,7 +73,7 @@ export function domainOf(image: string): string {
   return isDomain ? first : 'docker.io'
 }
 
-/** Keeps credentials. Answers where they lie unencrypted, if so. */
+/** Keeps credentials. Answers where they newly lie unencrypted, if so. */
 export function storeCredentials(cli: Cli, auth: RegistryAuth): string | undefined {
   const { serveraddress: key, username = '', password = '', identitytoken = '' } = auth
   const helper = helperFor(cli.config, key)
@@ -87,12 +87,11 @@ export function storeCredentials(cli: Cli, auth: RegistryAuth): string | undefin
     })
     return undefined
   }
-  const encoded = Buffer.from(`${username}:${password}`).toString('base64')
+  const encoded = Buffer.from(`${username}:${identitytoken === '' ? password : ''}`).toString('base64')
+  const entry = { auth: encoded, ...(identitytoken === '' ? {} : { identitytoken }) }
+  const before = cli.config.auths?.[key]
+  if (before?.auth === entry.auth && (before.identitytoken ?? '') === identitytoken) return undefined
   changeConfigFile(cli.configDirectory, (config) => {
-    const entry =
-      identitytoken === ''
-        ? { auth: encoded }
-        : { auth: Buffer.from(`${username}:`).toString('base64'), identitytoken }
     config.auths = { ...config.auths, [key]: entry }
   })
   return join(cli.configDirectory, 'config.json')

@@ -2,7 +2,7 @@
  * Downloads of blobs. Each goes to a file named after its digest, which outlives the process, so that what is on
  * disk is not fetched again after a broken connection or a crash; whoever wants the same blob at the same time
  * shares it. A download runs until all who wanted it have gone. Whether the bytes are right is found out by those
- * who read the file; one that is wrong is thrown away by `discard`.
+ * who read the file: a whole one that has not become a blob by then was wrong, and goes.
  */
 import { open, rm, stat, type FileHandle } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
@@ -87,7 +87,6 @@ export class Download {
   readonly #finished = Promise.withResolvers<void>()
   #state: DownloadState = { phase: 'beginning' }
   #failure: unknown
-  #isWrong = false
 
   constructor(blob: Descriptor, path: string, options: DownloadsOptions) {
     this.#blob = blob
@@ -115,11 +114,6 @@ export class Download {
     void this.#run(from)
   }
 
-  /** The bytes turned out wrong: they are not kept. */
-  discard(): void {
-    this.#isWrong = true
-  }
-
   async join(onState: (state: DownloadState) => void): Promise<void> {
     this.#listeners.push(onState)
     onState(this.#state)
@@ -141,7 +135,7 @@ export class Download {
     // Somebody may have joined meanwhile: then it stays theirs.
     if (this.#listeners.length > 0) return
     forget()
-    if (wasDone || this.#isWrong) await rm(this.path, { force: true })
+    if (wasDone) await rm(this.path, { force: true })
   }
 
   async #run(from: RegistryRepository): Promise<void> {

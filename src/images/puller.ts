@@ -104,8 +104,8 @@ export class Puller {
     const { images, onPulled } = this.#options
     const { reference, report } = request
     const wanted = reference.digest ?? reference.tag ?? 'latest'
-    report({ status: `Pulling from ${splitRepository(reference.repository).path}`, id: wanted })
     const found = await translated(reference, () => repository.manifest(wanted, signal))
+    report({ status: `Pulling from ${splitRepository(reference.repository).path}`, id: wanted })
     const chosen = await this.#choose(repository, found, request, signal)
     // A tag beside a digest is for the reader: what is kept is the digest.
     const { repository: name, tag } = reference

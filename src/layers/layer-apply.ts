@@ -127,7 +127,10 @@ export class LayerApply {
     if (source.blobDigest !== undefined && source.blobDigest !== unpacked.blobDigest) {
       throw new EngineError(
         'invalid',
-        `layer blob has digest ${unpacked.blobDigest}, expected ${source.blobDigest}`,
+        // moby distribution/pull_v2.go
+        source.begin === undefined
+          ? `layer blob has digest ${unpacked.blobDigest}, expected ${source.blobDigest}`
+          : `filesystem layer verification failed for digest ${source.blobDigest}`,
       )
     }
     if (unpacked.diffId !== source.diffId) {

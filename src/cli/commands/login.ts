@@ -73,7 +73,9 @@ async function withKept(cli: Cli, kept: RegistryAuth): Promise<LoginAnswer | und
   if ((username === '' || password === '') && identitytoken === '') return undefined
   cli.stderr.write('Authenticating with existing credentials...')
   if (username !== '') cli.stderr.write(` [Username: ${username}]`)
-  cli.warn('\n')
+  cli.warn(
+    `\n\n Info -> To login with a different account, run '${cli.program} logout' followed by '${cli.program} login'\n\n`,
+  )
   try {
     const answer = await login(cli, kept)
     if ((answer.IdentityToken ?? '') !== '') keep(cli, kept, answer)

@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { tarHeader } from '../../../src/lib/tar-format.ts'
-import { writeTar, type TarSource } from '../../../src/lib/tar-stream.ts'
 import {
   buildImage,
   sha256,
@@ -12,6 +10,7 @@ import {
   type DockerRegistry,
 } from '../../fixtures/docker-registry.ts'
 import { startDaemon, type TestDaemon } from '../../fixtures/test-daemon.ts'
+import { tarOf } from './tars.ts'
 
 let daemon: TestDaemon
 let registry: DockerRegistry
@@ -25,17 +24,6 @@ after(async () => {
   await daemon?.[Symbol.asyncDispose]()
   await registry?.[Symbol.asyncDispose]()
 })
-
-/** A tar of files. */
-async function tarOf(files: Record<string, Buffer>): Promise<Buffer> {
-  const sources = Object.entries(files).map(([name, content]): TarSource => ({
-    header: tarHeader({ name, type: 'file', size: content.length, mode: 0o644 }),
-    content: [content],
-  }))
-  const parts: Uint8Array[] = []
-  for await (const bytes of writeTar(sources)) parts.push(Buffer.from(bytes))
-  return Buffer.concat(parts)
-}
 
 type Message = { status?: string; id?: string; error?: string }
 
