@@ -88,6 +88,8 @@ const schema = z.strictObject({
       htpasswd: text,
       realm: text.default('Wharf registry'),
       groups: z.record(text, z.array(text)).default({}),
+      /** Who may collect garbage and read the metrics. */
+      admins: z.array(text).default([]),
     })
     .optional(),
   rules: z.array(rule).default([]),

@@ -10,6 +10,10 @@ export type Caller = {
   /** Empty for somebody who did not say. */
   readonly name: string
   may(action: Action, repository: string): boolean
+  /** Whether listings show the repository. */
+  sees(repository: string): boolean
+  /** Whether they may collect, and read what concerns the whole registry. */
+  readonly isAdmin: boolean
 }
 
 /** See the file's head. */

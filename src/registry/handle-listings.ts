@@ -27,7 +27,7 @@ export function listCatalog(app: App, exchange: Exchange): void {
   // One more than asked for tells whether there are more; what the caller may not see is passed over.
   let batch = n === 0 ? [] : app.index.repositories(last, n + 1)
   while (batch.length > 0 && repositories.length <= n) {
-    repositories.push(...batch.filter((name) => exchange.caller.may('pull', name)))
+    repositories.push(...batch.filter((name) => exchange.caller.sees(name)))
     last = batch.at(-1) ?? ''
     batch = batch.length > n ? app.index.repositories(last, n + 1) : []
   }
@@ -55,7 +55,7 @@ export function search(app: App, exchange: Exchange): void {
   const term = query.slice(0, 256).trim().toLowerCase()
   const results = app.index
     .search(term, 10_000)
-    .filter(({ name }) => exchange.caller.may('pull', name))
+    .filter(({ name }) => exchange.caller.sees(name))
     .slice(0, n)
     .map(({ name, description, stars, official, automated }) => ({
       name,

@@ -1,4 +1,5 @@
 /** What several handlers share. */
+import type { IncomingMessage } from 'node:http'
 import type { App } from './app.ts'
 import { RegistryError } from './errors.ts'
 import type { RegistryEvent } from './events.ts'
@@ -44,12 +45,12 @@ export function locationOf(app: App, exchange: Exchange, path: string): string {
   if (externalUrl !== '') return `${externalUrl.replace(/\/$/, '')}${path}`
   const host = exchange.header('host')
   if (relativeUrls || host === '') return path
-  return `${schemeOf(exchange)}://${host}${path}`
+  return `${schemeOfRequest(exchange.request)}://${host}${path}`
 }
 
 /** The scheme that the client used, as far as can be told. */
-export function schemeOf(exchange: Exchange): string {
-  const forwarded = exchange.header('x-forwarded-proto').split(',')[0]?.trim()
+export function schemeOfRequest({ headers, socket }: IncomingMessage): 'http' | 'https' {
+  const forwarded = headers['x-forwarded-proto']
   if (forwarded === 'https' || forwarded === 'http') return forwarded
-  return 'encrypted' in exchange.request.socket ? 'https' : 'http'
+  return 'encrypted' in socket ? 'https' : 'http'
 }

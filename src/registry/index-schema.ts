@@ -41,6 +41,11 @@ export const indexMigrations: readonly string[] = [
     path TEXT PRIMARY KEY, sequence INTEGER NOT NULL, digest TEXT, content BLOB) STRICT;
   CREATE INDEX journal_sequence ON journal (sequence);
 
+  -- Events that an endpoint has not taken yet.
+  CREATE TABLE webhook_queue (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+  CREATE INDEX webhook_queue_endpoint ON webhook_queue (endpoint, sequence);
+
   CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   `,
 ]

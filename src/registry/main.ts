@@ -1,41 +1,64 @@
 /** The registry's process: reads the command line and the environment once, and runs one of its commands. */
 import { once } from 'node:events'
 import { flag, parseFlags } from '../lib/flags.ts'
-import { createLog, type LogSink } from '../lib/log.ts'
+import { systemClock } from '../lib/clock.ts'
+import { createLog, type Log } from '../lib/log.ts'
+import { TaskGroup } from '../lib/task-group.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
+import { collect } from './collect.ts'
 import { loadConfig, type RegistryConfig } from './config.ts'
+import { rebuildIndex } from './rebuild.ts'
 import { startRegistry } from './registry.ts'
+import { openStore } from './store.ts'
 
 const flags = {
   addr: flag.string('Address to listen on', { type: 'host:port' }),
   data: flag.string('Folder of blobs and index', { type: 'dir' }),
   config: flag.string('Configuration file', { type: 'file' }),
+  'dry-run': flag.bool('Say what would be removed, and remove nothing'),
+  untagged: flag.bool('Remove manifests that nothing leads to'),
 }
+const usage = `usage: wharf-registry COMMAND [--config FILE] [--data DIR]
+
+  serve [--addr HOST:PORT]        run the registry in the foreground
+  index                           build the index anew from the folder
+  collect [--dry-run] [--untagged]  remove what nothing needs, while no registry runs
+
+A registry that runs is told to collect by POST /_wharf/collect, and reads its configuration again on SIGHUP.`
 
 async function main(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const [command = '', ...rest] = args
-  const { values, given, args: extra } = parseFlags(flags, rest)
-  if (command !== 'serve' || extra.length > 0) {
-    throw new EngineError('invalid', 'usage: serve [--addr HOST:PORT] [--data DIR] [--config FILE]')
+  const { values, given, args: extra, help } = parseFlags(flags, rest)
+  if (help || command === '--help') {
+    process.stdout.write(`${usage}\n`)
+    return 0
   }
-  const config = await loadConfig({
-    file: given.has('config') ? values.config : undefined,
-    environment,
-    flags: {
-      ...(given.has('addr') ? { addr: values.addr } : {}),
-      ...(given.has('data') ? { data: values.data } : {}),
-    },
-  })
-  return await serve(config)
+  if (extra.length > 0) throw new EngineError('invalid', usage)
+  const load = () =>
+    loadConfig({
+      file: given.has('config') ? values.config : undefined,
+      environment,
+      flags: {
+        ...(given.has('addr') ? { addr: values.addr } : {}),
+        ...(given.has('data') ? { data: values.data } : {}),
+      },
+    })
+  const config = await load()
+  const output = bufferedStderr()
+  const log = createLog({ level: config.log.level, format: config.log.format, write: output.write })
+  try {
+    if (command === 'serve') await serve(config, log, load)
+    else if (command === 'index') await rebuild(config, log)
+    else if (command === 'collect') {
+      await collectOffline(config, log, { dryRun: values['dry-run'], untagged: values.untagged })
+    } else throw new EngineError('invalid', usage)
+  } finally {
+    output.flush()
+  }
+  return 0
 }
 
-async function serve(config: RegistryConfig): Promise<number> {
-  const sink: LogSink = {
-    level: config.log.level,
-    format: config.log.format,
-    write: (line) => void process.stderr.write(line),
-  }
-  const log = createLog(sink)
+async function serve(config: RegistryConfig, log: Log, load: () => Promise<RegistryConfig>): Promise<void> {
   const stopped = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -44,10 +67,61 @@ async function serve(config: RegistryConfig): Promise<number> {
     })
   }
   await using registry = await startRegistry({ config, log })
-  log.info('registry started', { address: registry.address.address, port: registry.address.port })
+  await using tasks = new TaskGroup(log)
+  process.on('SIGHUP', () => {
+    tasks.run('reload', async () => {
+      await registry.reload(await load())
+      log.info('configuration reloaded')
+    })
+  })
+  const { address, port } = registry.address
+  log.info('registry started', { address, port, data: config.data })
   if (!stopped.signal.aborted) await once(stopped.signal, 'abort')
-  return 0
 }
+
+async function rebuild(config: RegistryConfig, log: Log): Promise<void> {
+  await using store = await openStore(config, { clock: systemClock, log })
+  await store.journal.settled()
+  const result = await rebuildIndex({ ...store, log })
+  process.stdout.write(`${JSON.stringify(result)}\n`)
+}
+
+async function collectOffline(
+  config: RegistryConfig,
+  log: Log,
+  options: { dryRun: boolean; untagged: boolean },
+): Promise<void> {
+  // Nobody else is at work, so nobody has to be given time.
+  const alone = { ...config, collect: { ...config.collect, grace: 0 } }
+  await using store = await openStore(alone, { clock: systemClock, log })
+  const { retention, untagged } = config.collect
+  const result = await collect(store, {
+    retention,
+    dryRun: options.dryRun,
+    untagged: options.untagged || untagged,
+  })
+  process.stdout.write(`${JSON.stringify(result)}\n`)
+}
+
+/** Standard error written in pieces of many lines: a busy registry logs every request. */
+function bufferedStderr(): { write: (line: string) => void; flush: () => void } {
+  let lines: string[] = []
+  const flush = () => {
+    if (lines.length === 0) return
+    const text = lines.join('')
+    lines = []
+    process.stderr.write(text)
+  }
+  const write = (line: string) => {
+    if (lines.length === 0) setTimeout(flush, flushMs).unref()
+    lines.push(line)
+    if (lines.length >= mostLines) flush()
+  }
+  return { write, flush }
+}
+
+const flushMs = 20
+const mostLines = 500
 
 try {
   // The one place that reads the environment.

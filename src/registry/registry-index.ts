@@ -107,6 +107,14 @@ export class RegistryIndex implements AsyncDisposable {
     this.#ids.delete(name)
   }
 
+  /** Empties tables before they are built anew. */
+  clear(tables: readonly string[]): void {
+    this.#ids.clear()
+    this.database.transaction(() => {
+      for (const table of tables) this.database.run(`DELETE FROM ${table}`)
+    })
+  }
+
   /** Names of repositories after `last`, in order. */
   repositories(last: string, limit: number): string[] {
     return this.database
@@ -132,6 +140,41 @@ export class RegistryIndex implements AsyncDisposable {
         official: row['official'] === 1,
         automated: row['automated'] === 1,
       }))
+  }
+
+  /** Changes what search shows of a repository; answers whether there is one. In a transaction. */
+  setCard(
+    name: string,
+    card: {
+      description?: string | undefined
+      official?: boolean | undefined
+      automated?: boolean | undefined
+    },
+  ): boolean {
+    const mark = (value: boolean | undefined) => (value === undefined ? null : Number(value))
+    return (
+      this.database.run(
+        `UPDATE repositories SET description = coalesce(?, description), official = coalesce(?, official),
+         automated = coalesce(?, automated) WHERE name = ?`,
+        card.description ?? null,
+        mark(card.official),
+        mark(card.automated),
+        name,
+      ) > 0
+    )
+  }
+
+  /** Bytes of all different blobs that repositories below a first component have. */
+  namespaceBytes(namespace: string): number {
+    const row = this.database.get(
+      `SELECT sum(size) AS total FROM blobs WHERE digest IN (
+         SELECT digest FROM repository_blobs JOIN repositories ON repositories.id = repository
+         WHERE name = ? OR (name > ? AND name < ?))`,
+      namespace,
+      `${namespace}/`,
+      `${namespace}0`,
+    )
+    return Number(row?.['total'] ?? 0)
   }
 
   /** Size of a blob that is in the tree, whichever repositories have it. */

@@ -6,85 +6,230 @@
  *     DATA/wharf/index.db       the index           DATA/wharf/uploads   half uploads
  */
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
+import type { Server } from 'node:http'
+import { Server as HttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
+import { TaskGroup } from '../lib/task-group.ts'
+import { createAccess, type Access, type AccessMemory } from './access.ts'
+import { handleAdmin } from './admin.ts'
 import type { App, AppSettings } from './app.ts'
+import { collect, type CollectOptions, type CollectResult } from './collect.ts'
 import { parseAddress, type RegistryConfig } from './config.ts'
+import { RegistryError } from './errors.ts'
 import { RegistryEvents } from './events.ts'
-import { FilesystemDriver } from './filesystem-driver.ts'
-import { openGate } from './gate.ts'
-import { Journal } from './journal.ts'
-import { Leases } from './leases.ts'
-import { RegistryIndex } from './registry-index.ts'
-import { Repositories } from './repositories.ts'
-import { RegistryServer } from './server.ts'
-import { Uploads } from './uploads.ts'
+import { Metrics } from './metrics.ts'
+import { RateLimit } from './rate-limit.ts'
+import { RegistryServer, type ExtraEndpoints, type Served } from './server.ts'
+import { openStore, type RegistryStore } from './store.ts'
+import { tlsOptions } from './tls.ts'
+import { Webhooks } from './webhooks.ts'
 
 /** What a registry is started with. */
 export type RegistryOptions = { config: RegistryConfig; log: Log; clock?: Clock }
 
-/** A registry that listens. */
-export type RunningRegistry = AsyncDisposable & { address: AddressInfo; app: App; journal: Journal }
+const choresMs = 60_000
 
-/** See the file's head. */
-export async function startRegistry(options: RegistryOptions): Promise<RunningRegistry> {
-  const { config, log, clock = systemClock } = options
-  const { data } = config
-  await using undo = new AsyncDisposableStack()
-  await mkdir(join(data, 'wharf'), { recursive: true, mode: 0o700 })
-  const index = undo.use(await RegistryIndex.open(join(data, 'wharf', 'index.db')))
-  const driver = new FilesystemDriver(data)
-  await driver.setUp()
-  const journal = undo.use(new Journal(index.database, driver, log.child('journal')))
-  journal.wake()
-  const leases = new Leases(clock, config.collect.grace)
-  const uploads = new Uploads({
-    directory: join(data, 'wharf', 'uploads'),
-    index,
-    clock,
-    expiryMs: config.uploads.expiry,
-    limitBytes: config.limits.blob,
-  })
-  await uploads.setUp()
-  const repositories = new Repositories({ index, journal, driver, leases, clock })
-  const events = new RegistryEvents()
-  const settings = appSettings(config)
-  const app: App = { settings: () => settings, index, repositories, uploads, driver, events }
-  const server = new RegistryServer({
-    app,
-    gate: () => openGate,
-    log: log.child('http'),
-    extra: {},
-    served: () => {},
-    headers: () => ({}),
-    admit: () => undefined,
-  })
-  const http = server.listenerServer()
-  const { host, port } = parseAddress(config.addr)
-  http.listen(port, host)
-  await once(http, 'listening')
-  undo.defer(async () => {
-    const closed = once(http, 'close')
-    http.close()
-    server.closeConnections()
-    await closed
-  })
-  const address = http.address()
-  if (address === null || typeof address === 'string') throw new Error('the registry has no address')
-  const owned = undo.move()
-  return { address, app, journal, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+/** A registry that listens. */
+export class Registry implements AsyncDisposable {
+  readonly app: App
+  readonly store: RegistryStore
+  readonly #log: Log
+  readonly #clock: Clock
+  readonly #memory: AccessMemory
+  readonly #metrics = new Metrics()
+  readonly #rates: RateLimit
+  readonly #owned = new AsyncDisposableStack()
+  #config: RegistryConfig
+  #access: Access
+  #http: Server | HttpsServer | undefined
+  #collecting: Promise<unknown> = Promise.resolve()
+  #isReady = false
+
+  /** Use `startRegistry`. */
+  constructor(parts: {
+    config: RegistryConfig
+    log: Log
+    clock: Clock
+    store: RegistryStore
+    access: Access
+    memory: AccessMemory
+  }) {
+    this.#config = parts.config
+    this.#memory = parts.memory
+    this.#log = parts.log
+    this.#clock = parts.clock
+    this.#access = parts.access
+    this.#rates = new RateLimit(parts.clock)
+    this.store = parts.store
+    const { index, repositories, uploads, driver } = parts.store
+    const events = new RegistryEvents()
+    this.app = { settings: () => settingsOf(this.#config), index, repositories, uploads, driver, events }
+    events.listen(({ action, kind }) => this.#metrics.event(action, kind))
+  }
+
+  /** Where the registry listens. */
+  get address(): AddressInfo {
+    const address = this.#http?.address()
+    if (address === null || address === undefined || typeof address === 'string') {
+      throw new Error('the registry does not listen')
+    }
+    return address
+  }
+
+  /** Begins to listen and to do the chores. */
+  async start(): Promise<void> {
+    const { index } = this.store
+    this.#owned.use(this.store)
+    const webhooks = this.#owned.use(
+      new Webhooks({
+        index,
+        clock: this.#clock,
+        log: this.#log.child('webhooks'),
+        endpoints: this.#config.webhooks,
+      }),
+    )
+    this.app.events.listen((event) => webhooks.add(event))
+    const server = new RegistryServer({
+      app: this.app,
+      gate: () => this.#access.gate,
+      log: this.#log.child('http'),
+      extra: this.#extra(),
+      served: (served) => this.#served(served),
+      headers: () => this.#config.headers,
+      admit: (request) => {
+        this.#rates.take(request.socket.remoteAddress ?? '', this.#config.limits.requestsPerSecond)
+        return undefined
+      },
+    })
+    const http = server.listenerServer(await tlsOptions(this.#config.tls))
+    const { connections } = this.#config.limits
+    if (connections > 0) http.maxConnections = connections
+    const { host, port } = parseAddress(this.#config.addr)
+    http.listen(port, host)
+    await once(http, 'listening')
+    this.#http = http
+    this.#owned.defer(async () => {
+      const closed = once(http, 'close')
+      http.close()
+      server.closeConnections()
+      await closed
+    })
+    const tasks = this.#owned.use(new TaskGroup(this.#log))
+    tasks.run('chores', (signal) => this.#chores(signal))
+    this.#isReady = true
+  }
+
+  /**
+   * Takes a configuration over without losing a connection: users, rules, certificates, limits. What the registry
+   * was started on (addresses, folders, webhooks) stays. Throws `invalid`, and changes nothing then.
+   */
+  async reload(config: RegistryConfig): Promise<void> {
+    const access = await createAccess(config, this.#clock, this.#memory)
+    const tls = await tlsOptions(config.tls)
+    if (tls !== undefined && this.#http instanceof HttpsServer) this.#http.setSecureContext(tls)
+    this.#access = access
+    this.#config = config
+  }
+
+  /** Collects garbage; one collection at a time. */
+  async collect(options: Partial<CollectOptions>): Promise<CollectResult> {
+    const { untagged, retention } = this.#config.collect
+    const before = this.#collecting
+    const run = before.then(() => collect(this.store, { dryRun: false, untagged, retention, ...options }))
+    this.#collecting = run.catch(() => {})
+    const result = await run
+    if (options.dryRun !== true) {
+      const { blobs, bytes, links, manifests, tags } = result
+      this.#log.info('collected', { blobs, bytes, links, manifests: manifests.length, tags: tags.length })
+    }
+    return result
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isReady = false
+    await this.#owned.disposeAsync()
+  }
+
+  async #chores(signal: AbortSignal): Promise<void> {
+    let collectedMs = this.#clock.nowMs()
+    while (!signal.aborted) {
+      // Aborted while waiting: the registry ends.
+      await setTimeout(choresMs, undefined, { signal, ref: false }).catch(() => {})
+      if (signal.aborted) return
+      const expired = await this.store.uploads.expire()
+      if (expired > 0) this.#log.info('uploads expired', { uploads: expired })
+      const { every } = this.#config.collect
+      if (every > 0 && !this.#config.readOnly && this.#clock.nowMs() - collectedMs >= every) {
+        await this.collect({})
+        collectedMs = this.#clock.nowMs()
+      }
+    }
+  }
+
+  #served(served: Served): void {
+    this.#metrics.served(served)
+    if (!this.#config.log.access) return
+    const { ms, ...fields } = served
+    this.#log.info('request', { ...fields, ms: Math.round(ms * 100) / 100 })
+  }
+
+  #extra(): ExtraEndpoints {
+    const text = { 'Content-Type': 'text/plain; charset=utf-8' }
+    return {
+      health: (exchange) => exchange.bytes(200, Buffer.from('ok\n'), text),
+      ready: async (exchange) => {
+        // Ready is who can read the index and write to the disk.
+        if (!this.#isReady) throw new RegistryError('UNAVAILABLE')
+        await this.store.index.durable()
+        exchange.bytes(200, Buffer.from('ok\n'), text)
+      },
+      metrics: (exchange) => {
+        if (!exchange.caller.isAdmin)
+          throw this.#access.gate.refusal(exchange.request, exchange.caller, undefined)
+        const body = Buffer.from(this.#metrics.text(this.store.index))
+        exchange.bytes(200, body, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' })
+      },
+      token: async (exchange) => {
+        const { issueToken } = this.#access
+        if (issueToken === undefined)
+          throw new RegistryError('UNSUPPORTED', { message: 'page not found', status: 404 })
+        await issueToken(exchange)
+      },
+      admin: (exchange, rest) =>
+        handleAdmin(
+          { app: this.app, gate: () => this.#access.gate, collect: (options) => this.collect(options) },
+          exchange,
+          rest,
+        ),
+    }
+  }
 }
 
-function appSettings({
-  readOnly,
-  limits,
-  relativeUrls,
-  externalUrl,
-  ...config
-}: RegistryConfig): AppSettings {
+/** See the file's head. Throws `invalid` for a configuration that cannot be used. */
+export async function startRegistry({
+  config,
+  log,
+  clock = systemClock,
+}: RegistryOptions): Promise<Registry> {
+  const memory: AccessMemory = { tokens: undefined }
+  const access = await createAccess(config, clock, memory)
+  await using undo = new AsyncDisposableStack()
+  const store = undo.use(await openStore(config, { clock, log }))
+  const registry = new Registry({ config, log, clock, store, access, memory })
+  undo.move()
+  try {
+    await registry.start()
+  } catch (error) {
+    await registry[Symbol.asyncDispose]()
+    throw error
+  }
+  return registry
+}
+
+function settingsOf({ readOnly, limits, relativeUrls, externalUrl, ...config }: RegistryConfig): AppSettings {
   return {
     readOnly,
     allowDelete: config.delete,

@@ -32,6 +32,8 @@ export type RepositoriesOptions = {
   driver: StorageDriver
   leases: Leases
   clock: Clock
+  /** Bytes that repositories below a first component may have. */
+  quotas: Readonly<Record<string, number>>
 }
 
 /** A manifest to be stored: under its digest, under tags, or both. */
@@ -76,6 +78,7 @@ export class Repositories {
   /** Puts a finished upload into a repository. */
   async addBlob(repository: string, digest: Digest, upload: FinishedUpload): Promise<void> {
     const { index, journal, driver, leases } = this.#options
+    this.#checkQuota(repository, upload.size)
     leases.touch(digest)
     {
       using _lock = await journal.blobLocks.acquire(digest)
@@ -217,6 +220,18 @@ export class Repositories {
     const nowMs = clock.nowMs()
     index.linkBlob(index.ensureRepository(repository, nowMs), digest, size, nowMs)
     journal.write(layerLinkPath(repository, digest), digest)
+  }
+
+  #checkQuota(repository: string, size: number): void {
+    const namespace = repository.split('/')[0] ?? ''
+    const quota = this.#options.quotas[namespace]
+    if (quota === undefined) return
+    const used = this.#options.index.namespaceBytes(namespace)
+    if (used + size <= quota) return
+    throw new RegistryError('DENIED', {
+      message: `quota of ${namespace} exceeded`,
+      detail: { quota, used, size },
+    })
   }
 
   #owners(digest: Digest, from: string | undefined): string[] {

@@ -1,6 +1,6 @@
 /**
  * Where the registry's tree lies. Paths are relative, with slashes, and made by `tree.ts` from checked names alone.
- * Every driver passes the suite in `storage-contract.ts`.
+ * Every driver passes the suite in `storage-contract.test.ts`.
  */
 import type { Readable } from 'node:stream'
 

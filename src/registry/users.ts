@@ -1,0 +1,99 @@
+/**
+ * Users with bcrypt hashes from an htpasswd file. A wrong name takes as long as a wrong password; a password that
+ * was right is remembered for a short time, as the hash of all that made it right, since bcrypt is slow on purpose.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { compare } from 'bcryptjs'
+import type { Clock } from '../lib/clock.ts'
+import { Semaphore } from '../lib/mutex.ts'
+import { EngineError, errorMessage } from '../spec/errors.ts'
+
+const rememberedMs = 60_000
+const mostRemembered = 10_000
+// Of a random password, at the cost that htpasswd uses.
+const nobodysHash = '$2b$05$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy'
+// bcrypt reads no further (and some readers stop at a NUL).
+const mostPasswordBytes = 72
+const parallelChecks = 2
+
+/** See the file's head. */
+export class Users {
+  readonly #path: string
+  readonly #clock: Clock
+  readonly #checks = new Semaphore(parallelChecks)
+  readonly #remembered = new Map<string, number>()
+  #hashes: ReadonlyMap<string, string> = new Map()
+
+  constructor(path: string, clock: Clock) {
+    this.#path = path
+    this.#clock = clock
+  }
+
+  /** Reads the file again; keeps the old users when it cannot be read. Throws `invalid`. */
+  async load(): Promise<void> {
+    try {
+      this.#hashes = parseHtpasswd(await readFile(this.#path, 'utf8'))
+    } catch (cause) {
+      throw new EngineError('invalid', `cannot read users from ${this.#path}: ${errorMessage(cause)}`, {
+        cause,
+      })
+    }
+    this.#remembered.clear()
+  }
+
+  /** Whether there is a user of this name. */
+  has(name: string): boolean {
+    return this.#hashes.has(name)
+  }
+
+  /** Whether the password is the user's. */
+  async check(name: string, password: string): Promise<boolean> {
+    const hash = this.#hashes.get(name)
+    const key = createHash('sha256')
+      .update(JSON.stringify([name, password, hash]))
+      .digest('hex')
+    const now = this.#clock.nowMs()
+    if (now < (this.#remembered.get(key) ?? 0)) return true
+    let right: boolean
+    {
+      using _place = await this.#checks.acquire()
+      right = await compare(password, hash ?? nobodysHash)
+    }
+    if (hash === undefined || !right || Buffer.byteLength(password) > mostPasswordBytes) return false
+    if (this.#remembered.size >= mostRemembered) this.#remembered.clear()
+    this.#remembered.set(key, now + rememberedMs)
+    return true
+  }
+}
+
+/** Names and hashes of an htpasswd file. Throws where a line has no bcrypt hash. */
+export function parseHtpasswd(text: string): Map<string, string> {
+  const users = new Map<string, string>()
+  for (const [index, raw] of text.split('\n').entries()) {
+    const line = raw.trim()
+    if (line === '' || line.startsWith('#')) continue
+    const colon = line.indexOf(':')
+    const hash = line.slice(colon + 1)
+    if (colon < 1 || !/^\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}$/.test(hash)) {
+      throw new Error(`line ${index + 1} is not NAME:BCRYPT-HASH (htpasswd -B)`)
+    }
+    users.set(line.slice(0, colon), hash)
+  }
+  return users
+}
+
+/** Name and password of an `Authorization: Basic` header; undefined for anything else. */
+export function parseBasic(header: string): { name: string; password: string } | undefined {
+  const match = /^basic\s+([A-Za-z0-9+/=]+)\s*$/i.exec(header)
+  if (match?.[1] === undefined) return undefined
+  const text = Buffer.from(match[1], 'base64').toString()
+  const colon = text.indexOf(':')
+  return colon < 0 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }
+}
+
+/** Whether two texts are equal, in a time that does not tell where they differ. */
+export function sameText(left: string, right: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(left), digest(right))
+}
