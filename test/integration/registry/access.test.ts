@@ -143,8 +143,10 @@ describe('tokens', () => {
     assert.equal(await status(`${r.url}/v2/`, { headers: anonymous }), 200)
     assert.equal(await status(`${r.url}/v2/public/app/tags/list`, { headers: anonymous }), 404)
     const form = new URLSearchParams({
-      ...{ grant_type: 'password', username: 'alice', password: 'alice-password' },
-      ...{ service: 'test', client_id: 'x', scope: 'repository:team/app:pull' },
+      grant_type: 'password',
+      username: 'alice',
+      password: 'alice-password',
+      scope: 'repository:team/app:pull',
     })
     const oauth = await json<{ access_token: string }>(`${r.url}/token`, { method: 'POST', body: form })
     assert.equal(await status(blobUrl, { headers: bearer({ token: oauth.access_token }) }), 200)
@@ -186,7 +188,11 @@ describe('tokens', () => {
     const now = Math.floor(Date.now() / 1000)
     const ask = (claims: object) => {
       const text = `${part({ alg: 'RS256', typ: 'JWT' })}.${part({
-        ...{ iss: 'issuer', aud: 'test', sub: 'carol', exp: now + 60, nbf: now - 1 },
+        iss: 'issuer',
+        aud: 'test',
+        sub: 'carol',
+        exp: now + 60,
+        nbf: now - 1,
         access: [{ type: 'repository', name: 'a/b', actions: ['pull', 'push'] }],
         ...claims,
       })}`
@@ -237,7 +243,10 @@ describe('configuration', () => {
     await using r = await startTestRegistry({ tls: { ...first, clientCa: client.certificate } })
     const get = async (server: { certificate: string }, withClient: boolean) => {
       const request = httpsRequest({
-        ...{ host: '127.0.0.1', port: r.registry.address.port, path: '/v2/', agent: false },
+        host: '127.0.0.1',
+        port: r.registry.address.port,
+        path: '/v2/',
+        agent: false,
         ca: await readFile(server.certificate),
         ...(withClient && { cert: await readFile(client.certificate), key: await readFile(client.key) }),
       })
