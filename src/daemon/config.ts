@@ -214,7 +214,7 @@ export function usage(): string {
       const value = option.kind === 'flag' ? '' : ` ${valueWord(option)}`
       return `  ${short}${`--${flagName(option)}${value}`.padEnd(38)} ${option.help}`
     })
-  return `Usage:  wharfd [OPTIONS]\n\nA self-sufficient runtime for containers.\n\nOptions:\n${lines.join('\n')}\n`
+  return `Usage:  wharfd [OPTIONS]\n\nThe engine's daemon: serves the Docker Engine API and keeps containers.\n\nOptions:\n${lines.join('\n')}\n`
 }
 
 function valueWord({ kind }: Option): string {

@@ -12,13 +12,13 @@ export const networkEntries: readonly CommandEntry[] = [
   {
     names: ['network connect'],
     usage: '[OPTIONS] NETWORK CONTAINER',
-    summary: 'Connect a container to a network',
+    summary: 'Join a container to a network',
     load: async () => (await import('../commands/network-connect.ts')).command,
   },
   {
     names: ['network disconnect'],
     usage: '[OPTIONS] NETWORK CONTAINER',
-    summary: 'Disconnect a container from a network',
+    summary: 'Take a container out of a network',
     load: async () => (await import('../commands/network-disconnect.ts')).command,
   },
   {
