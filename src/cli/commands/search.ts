@@ -31,13 +31,12 @@ function mark(value: boolean, json: boolean): string {
 }
 
 const searchList: ListFormat<Row> = {
-  type: '*search.searchContext',
+  type: '*registry.searchContext',
   fields: {
     Name: { header: 'NAME', value: (row) => row.found.name },
     Description: { header: 'DESCRIPTION', value: description },
     StarCount: { header: 'STARS', value: (row) => String(row.found.star_count) },
     IsOfficial: { header: 'OFFICIAL', value: (row) => mark(row.found.is_official, row.json) },
-    IsAutomated: { header: 'AUTOMATED', value: (row) => mark(row.found.is_automated, row.json) },
   },
   table: '{{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}',
 }

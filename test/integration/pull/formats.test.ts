@@ -1,0 +1,337 @@
+/** Forms of images, platforms, mirrors, and peers that are not ours. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import {
+  buildImage,
+  sha256,
+  startDockerRegistry,
+  uploadImage,
+  uploadManifest,
+  type BuiltImage,
+  type DockerRegistry,
+} from '../../fixtures/docker-registry.ts'
+import { runCommand } from '../../fixtures/processes.ts'
+import { startDaemon, type TestDaemon } from '../../fixtures/test-daemon.ts'
+import { tarOf } from './tars.ts'
+
+const indexType = 'application/vnd.oci.image.index.v1+json'
+
+let daemon: TestDaemon
+let registry: DockerRegistry
+
+before(async () => {
+  registry = await startDockerRegistry()
+  daemon = await startDaemon({ config: { 'registry-mirrors': [registry.url] } })
+})
+
+after(async () => {
+  await daemon?.[Symbol.asyncDispose]()
+  await registry?.[Symbol.asyncDispose]()
+})
+
+async function pull(image: string, query = ''): Promise<{ status: number; body: string }> {
+  return daemon.api('POST', `/v1.44/images/create?fromImage=${image}${query}`)
+}
+
+async function idOf(name: string): Promise<string> {
+  const { json } = await daemon.api('GET', `/v1.44/images/${name}/json`)
+  return (json as { Id?: string }).Id ?? ''
+}
+
+function index(images: readonly (BuiltImage & { platform: object })[]): BuiltImage {
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: indexType,
+      manifests: images.map((image) => ({
+        mediaType: image.mediaType,
+        digest: image.digest,
+        size: image.manifest.length,
+        platform: image.platform,
+      })),
+    }),
+  )
+  return { manifest, mediaType: indexType, blobs: [], digest: sha256(manifest), id: '' }
+}
+
+test('of an index the image for the platform is taken, and the index names it', async () => {
+  const variants = await Promise.all(
+    ['amd64', 'arm64'].map(async (architecture) => {
+      const layer = await tarOf({ [architecture]: randomBytes(100) })
+      return {
+        ...buildImage([layer], { architecture, kind: 'oci' }),
+        platform: { os: 'linux', architecture },
+      }
+    }),
+  )
+  for (const image of variants) await uploadImage(registry.url, 'multi', image.digest, image)
+  const list = index(variants)
+  await uploadManifest(registry.url, 'multi/manifests/v1', list)
+  const name = `${registry.host}/multi`
+  const native = variants[process.arch === 'arm64' ? 1 : 0]
+  const foreign = variants[process.arch === 'arm64' ? 0 : 1]
+  assert.match((await pull(name, '&tag=v1')).body, new RegExp(`Digest: ${list.digest}`))
+  assert.equal(await idOf(`${name}:v1`), native?.id)
+  assert.equal(await idOf(`${name}@${list.digest}`), native?.id)
+  const platform = `linux/${process.arch === 'arm64' ? 'amd64' : 'arm64'}`
+  assert.equal((await pull(name, `&tag=v1&platform=${platform}`)).status, 200)
+  assert.equal(await idOf(`${name}:v1`), foreign?.id)
+  const none = await pull(name, '&tag=v1&platform=linux/s390x')
+  assert.match(none.body, /no matching manifest for linux\/s390x in the manifest list entries/)
+  const looked = await daemon.api('GET', `/v1.44/distribution/${name}:v1/json`)
+  const { Descriptor, Platforms } = looked.json as {
+    Descriptor: { digest: string }
+    Platforms: { architecture: string }[]
+  }
+  assert.equal(Descriptor.digest, list.digest)
+  assert.deepEqual(
+    Platforms.map(({ architecture }) => architecture),
+    ['amd64', 'arm64'],
+  )
+})
+
+for (const [kind, compress] of [
+  [
+    'gzip of two members',
+    (tar: Buffer) => Buffer.concat([gzipSync(tar.subarray(0, 700)), gzipSync(tar.subarray(700))]),
+  ],
+  ['zstd', (tar: Buffer) => zstdCompressSync(tar)],
+  ['plain', (tar: Buffer) => tar],
+] as const) {
+  test(`layers as ${kind} are pulled, and pushed as they came`, async () => {
+    const same = await tarOf({ same: randomBytes(2000) })
+    const image = buildImage([same, await tarOf({ [kind]: randomBytes(2000) }), same], {
+      kind: 'oci',
+      compress,
+    })
+    const name = `${registry.host}/kind-${kind.replaceAll(' ', '-')}`
+    await uploadImage(registry.url, name.split('/')[1] ?? '', 'v1', image)
+    assert.match((await pull(name, '&tag=v1')).body, /Status: Downloaded newer image/)
+    await daemon.docker(['tag', `${name}:v1`, `${name}:v2`])
+    const pushed = await daemon.docker(['push', `${name}:v2`])
+    assert.match(pushed.stdout, new RegExp(`digest: ${image.digest} `), pushed.stderr)
+  })
+}
+
+test('by digest, by tag and digest, and all tags', async () => {
+  const image = buildImage([await tarOf({ d: randomBytes(100) })])
+  await uploadImage(registry.url, 'many', 'one', image)
+  await uploadImage(registry.url, 'many', 'two', image)
+  const name = `${registry.host}/many`
+  const byDigest = await daemon.docker(['pull', `${name}@${image.digest}`])
+  assert.equal(byDigest.code, 0, byDigest.stderr)
+  assert.ok(byDigest.stdout.endsWith(`${name}@${image.digest}\n`), byDigest.stdout)
+  assert.equal((await daemon.docker(['pull', '-q', `${name}:one@${image.digest}`])).code, 0)
+  const listed = await daemon.docker(['images', '--format', '{{.Tag}}', name])
+  assert.equal(listed.stdout, '<none>\n', 'a digest gives no tag')
+  const all = await daemon.wharf(['pull', '-a', name])
+  assert.equal(all.code, 0, all.stderr)
+  assert.match(all.stdout, /one: Pulling from many\n[^]*two: Pulling from many\n/)
+  assert.equal(await idOf(`${name}:one`), image.id)
+  assert.equal(await idOf(`${name}:two`), image.id)
+  assert.equal((await daemon.wharf(['tags', name])).stdout, 'one\ntwo\n')
+})
+
+test('what is no image is refused clearly and leaves nothing', async () => {
+  const other = await daemon.api('GET', '/v1.44/images/json')
+  const before_ = (other.json as object[]).length
+  const missing = await pull(`${registry.host}/nothing`, '&tag=v1')
+  assert.equal(missing.status, 404)
+  const expected = `manifest for ${registry.host}/nothing:v1 not found: manifest unknown: manifest unknown`
+  assert.deepEqual(JSON.parse(missing.body), { message: expected })
+  // What the registry would not take is served by one that takes anything.
+  const answers = new Map<string, { type: string; body: string }>()
+  const server = createServer((request, response) => {
+    const found = answers.get((request.url ?? '').split('/').at(-1) ?? '')
+    if (request.url === '/v2/') response.end('{}')
+    else if (found === undefined) response.writeHead(404).end()
+    else response.writeHead(200, { 'content-type': found.type }).end(found.body)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const host = `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`
+  const docker = 'application/vnd.docker.distribution.manifest'
+  const id = sha256(Buffer.from('x'))
+  const platform = { os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' }
+  const cyclic = JSON.stringify({
+    schemaVersion: 2,
+    manifests: [{ mediaType: indexType, digest: id, size: 1, platform }],
+  })
+  answers.set('old', { type: `${docker}.v1+prettyjws`, body: '{"schemaVersion":1}' })
+  answers.set('broken', { type: `${docker}.v2+json`, body: '{"schemaVersion":' })
+  answers.set('strange', { type: 'application/json', body: '{"schemaVersion":2}' })
+  answers.set('cyclic', { type: indexType, body: cyclic })
+  answers.set(id, { type: indexType, body: cyclic })
+  answers.set('huge', { type: indexType, body: `{"pad":"${'x'.repeat(5 << 20)}"}` })
+  const config = JSON.stringify({ os: 'linux', rootfs: { diff_ids: [id] } })
+  const configId = sha256(Buffer.from(config))
+  answers.set(configId, { type: 'application/json', body: config })
+  answers.set('short', {
+    type: `${docker}.v2+json`,
+    body: JSON.stringify({ schemaVersion: 2, config: { digest: configId, size: config.length }, layers: [] }),
+  })
+  try {
+    const refused: [string, RegExp][] = [
+      ['old', /schema 1 support has been removed/],
+      ['broken', /invalid image manifest/],
+      ['strange', /unsupported manifest media type: application\/json/],
+      ['cyclic', /manifest verification failed for digest/],
+      ['huge', /larger than/],
+      ['short', /layers length mismatch/],
+      ['gone', /error parsing HTTP 404 response body/],
+    ]
+    for (const [tag, text] of refused) assert.match((await pull(`${host}/x`, `&tag=${tag}`)).body, text)
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+  const { json } = await daemon.api('GET', '/v1.44/images/json')
+  assert.equal((json as object[]).length, before_)
+})
+
+test('a mirror stands in for the Hub', async () => {
+  const image = buildImage([await tarOf({ m: randomBytes(100) })], { config: { Cmd: ['/m'] } })
+  await uploadImage(registry.url, 'library/mirrored', 'latest', image)
+  const pulled = await daemon.docker(['pull', 'mirrored'])
+  assert.equal(pulled.code, 0, pulled.stderr)
+  assert.match(pulled.stdout, /^Using default tag: latest\nlatest: Pulling from library\/mirrored\n/)
+  assert.match(
+    pulled.stdout,
+    /Status: Downloaded newer image for mirrored:latest\ndocker.io\/library\/mirrored:latest\n$/,
+  )
+})
+
+test('--pull says when run asks the registry', async () => {
+  const image = buildImage([await tarOf({ p: randomBytes(100) })])
+  await uploadImage(registry.url, 'policy', 'v1', image)
+  const name = `${registry.host}/policy:v1`
+  for (const cli of ['docker', 'wharf'] as const) {
+    const never = await daemon[cli](['create', '--pull', 'never', name])
+    assert.match(never.stderr, new RegExp(`No such image: ${name}`))
+    const missing = await daemon[cli](['create', name])
+    assert.match(
+      missing.stderr,
+      new RegExp(`^Unable to find image '${name}' locally\nv1: Pulling from policy\n`),
+    )
+    const always = await daemon[cli](['create', '--pull', 'always', name])
+    assert.match(always.stderr, /Status: Image is up to date/)
+    for (const { stdout } of [missing, always]) await daemon.docker(['rm', stdout.trim()])
+    await daemon.docker(['rmi', name])
+  }
+})
+
+test('credential helpers and stores hold credentials', async () => {
+  const programs = join(daemon.names.root, 'programs')
+  mkdirSync(programs, { recursive: true })
+  const notes = join(programs, 'notes')
+  const helper = join(programs, 'docker-credential-tests')
+  writeFileSync(
+    helper,
+    `#!/bin/sh\ninput=$(cat)\necho "$1 $input" >>${notes}\nif [ "$1" = get ]; then echo '{"ServerURL":"x","Username":"bob","Secret":"secret"}'; fi\n`,
+  )
+  chmodSync(helper, 0o755)
+  const seen: string[] = []
+  const server = createServer((request, response) => {
+    seen.push(request.headers.authorization ?? '')
+    const isKnown = request.headers.authorization === `Basic ${Buffer.from('bob:secret').toString('base64')}`
+    if (isKnown) response.writeHead(request.url === '/v2/' ? 200 : 404).end('{}')
+    else response.writeHead(401, { 'www-authenticate': 'Basic realm="tests"' }).end()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const host = `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`
+  const directory = join(daemon.names.root, 'helped')
+  mkdirSync(directory)
+  const file = join(directory, 'config.json')
+  writeFileSync(file, JSON.stringify({ credHelpers: { [host]: 'tests' }, kept: 1 }))
+  const env = { DOCKER_CONFIG: directory, PATH: `${programs}:${process.env['PATH'] ?? ''}` }
+  try {
+    const input = 'secret'
+    const login = await daemon.wharf(['login', '-u', 'bob', '--password-stdin', host], { env, input })
+    assert.equal(login.stdout, 'Login Succeeded\n', login.stderr)
+    assert.equal(login.stderr, '')
+    await daemon.wharf(['pull', `${host}/x`], { env })
+    assert.ok(seen.at(-1)?.startsWith('Basic '), 'the pull had no credentials')
+    await daemon.wharf(['logout', host], { env })
+    const [stored, got, erased] = readFileSync(notes, 'utf8').trim().split('\n')
+    assert.equal(stored, `store {"ServerURL":"${host}","Username":"bob","Secret":"secret"}`)
+    assert.equal(got, `get ${host}`)
+    assert.equal(erased, `erase ${host}`)
+    assert.equal((JSON.parse(readFileSync(file, 'utf8')) as { kept: number }).kept, 1)
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+
+test('search shows what the index finds, in both clients alike', async () => {
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '', 'http://index')
+    if (url.pathname !== '/v1/search') {
+      response.writeHead(404).end()
+      return
+    }
+    const row = (name: string, stars: number, official: boolean) => ({
+      name,
+      description: `${name} with a description that goes on and on and on, é`,
+      star_count: stars,
+      is_official: official,
+      is_automated: false,
+    })
+    const results = [row('first', 100, true), row('second', 5, false), row('third', 0, false)]
+    response.end(JSON.stringify({ query: url.searchParams.get('q'), num_results: 3, results }))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const term = `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}/some`
+  try {
+    for (const more of [
+      [],
+      ['--no-trunc'],
+      ['--filter', 'stars=3'],
+      ['--filter', 'is-official=true'],
+      ['--format', '{{json .}}'],
+      ['--format', 'table {{.Name}}\t{{.IsAutomated}}'],
+      ['--filter', 'is-official=maybe'],
+      ['--limit', '-1'],
+    ]) {
+      const ours = await daemon.wharf(['search', ...more, term])
+      assert.deepEqual(ours, await daemon.docker(['search', ...more, term]))
+    }
+    const official = await daemon.wharf([
+      'search',
+      '--filter',
+      'is-official=true',
+      '--format',
+      '{{.Name}}',
+      term,
+    ])
+    assert.equal(official.stdout, 'first\n')
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+
+test('skopeo finds what we pushed to be what it copied', async () => {
+  const image = buildImage([await tarOf({ s: randomBytes(5000) })], { kind: 'oci' })
+  await uploadImage(registry.url, 'peer', 'v1', image)
+  const name = `${registry.host}/peer`
+  await daemon.docker(['pull', '-q', `${name}:v1`])
+  await daemon.docker(['tag', `${name}:v1`, `${name}:v2`])
+  await daemon.docker(['push', '-q', `${name}:v2`])
+  const inspected = await runCommand('skopeo', [
+    'inspect',
+    '--tls-verify=false',
+    '--format',
+    '{{.Digest}}',
+    `docker://${name}:v2`,
+  ])
+  assert.equal(inspected.stdout.trim(), image.digest, inspected.stderr)
+})
