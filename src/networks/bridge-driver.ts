@@ -17,6 +17,7 @@ import {
   setBridgePort,
 } from '../kernel/rtnetlink.ts'
 import { readSysctl, writeSysctl } from '../kernel/sysctl.ts'
+import { interfaceName } from './endpoint-options.ts'
 import type { EndpointPlan, JoinedLink, NetworkDriver } from './driver.ts'
 import type { BridgeRules, Firewall } from './firewall.ts'
 import type { HostForward } from './host-forward.ts'
@@ -148,10 +149,15 @@ export class BridgeDriver implements NetworkDriver {
       throw new EngineError('internal', `could not find bridge ${bridgeLinkName(network)}: no such device`)
     }
     const prefix = network.options[bridgeOptions.interfacePrefix] ?? 'eth'
-    const spare = prefix === 'eth' ? sandbox.takeSpare() : undefined
-    const name = spare === undefined ? sandbox.freeLinkName(prefix) : 'eth0'
+    const wanted = interfaceName(endpoint.driverOptions)
+    const spare = sandbox.takeSpare()
+    const isAsMade = spare !== undefined && wanted === undefined && prefix === 'eth'
+    const name = isAsMade ? 'eth0' : (wanted ?? sandbox.freeLinkName(prefix, spare))
     const pair = spare ?? this.#createPair(sandbox, name)
     try {
+      if (spare !== undefined && name !== 'eth0') {
+        sandbox.request([setLink(spare.index, { rename: name })], 'container link')
+      }
       this.#attach(network, bridge, pair)
       this.#configureInside(network, sandbox, endpoint, { name, index: pair.index })
     } catch (error) {

@@ -19,6 +19,7 @@ import {
   type DnsAnswer,
   type DnsQuery,
 } from './dns-codec.ts'
+import type { DnsCache } from './dns-cache.ts'
 import { DnsForwarder, framed } from './dns-forwarder.ts'
 import { ipBytes, type IpAddress } from './ip-address.ts'
 import { resolveAddress, resolveName, type NameRegistry, type VisibleNetwork } from './name-registry.ts'
@@ -40,7 +41,8 @@ export type DnsPorts = { udp: number; tcp: number }
 
 const answerTtlSeconds = 600
 const forwardTimeoutMs = 4000
-const forwardStaggerMs = 1000
+/** A resolver that is slower than this is asked beside the next one; the first good answer counts. */
+const forwardStaggerMs = 250
 const streamIdleMs = 10_000
 const streamLimit = 64
 const loopbackBytes = Buffer.from([127, 0, 0, 11])
@@ -51,6 +53,7 @@ export class DnsServer implements Disposable {
   readonly #registry: NameRegistry
   readonly #view: () => DnsView
   readonly #log: Log
+  readonly #cache: DnsCache
   readonly #forwarder = new DnsForwarder()
   readonly #udp: Socket
   readonly #tcp: Server
@@ -62,8 +65,10 @@ export class DnsServer implements Disposable {
     ports: DnsPorts
     registry: NameRegistry
     view: () => DnsView
+    cache: DnsCache
     log: Log
   }) {
+    this.#cache = options.cache
     this.#registry = options.registry
     this.#view = options.view
     this.#log = options.log
@@ -142,12 +147,14 @@ export class DnsServer implements Disposable {
     if (isAddress && view.keepSingleLabels && !query.name.includes('.')) {
       return encodeResponse(query, responseCodes.ok, [], maxBytes)
     }
-    const answer = await this.#forwarder.forward(message, transport, {
-      servers: view.servers,
-      port: 53,
-      timeoutMs: forwardTimeoutMs,
-      staggerMs: forwardStaggerMs,
-    })
+    const answer = await this.#cache.resolve(message, `${transport} ${view.servers.join(',')}`, async () =>
+      this.#forwarder.forward(message, transport, {
+        servers: view.servers,
+        port: 53,
+        timeoutMs: forwardTimeoutMs,
+        staggerMs: forwardStaggerMs,
+      }),
+    )
     return answer ?? encodeResponse(query, responseCodes.serverFailure, [], maxBytes)
   }
 }
@@ -169,9 +176,10 @@ export function answerLocally(
 ): DnsAnswer[] | undefined {
   if (query.class !== 1) return undefined
   if (query.type === recordTypes.ptr) return answerReverse(query, registry, view)
-  if (query.type !== recordTypes.a && query.type !== recordTypes.aaaa && query.type !== recordTypes.mx) {
-    return undefined
-  }
+  const isOurs =
+    query.type === recordTypes.a || query.type === recordTypes.aaaa || query.type === recordTypes.mx
+  // A container may be called like a host of the world, which has other records too (TXT, HTTPS).
+  if (!isOurs && query.name.includes('.')) return undefined
   const addresses = resolveName(registry, view.networks, query.name)
   if (addresses === undefined) return undefined
   const family = query.type === recordTypes.a ? 4 : query.type === recordTypes.aaaa ? 6 : 0

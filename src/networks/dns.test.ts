@@ -131,7 +131,8 @@ test('answerLocally(): records, an empty answer for a name without such an addre
   assert.deepEqual(ask('2.0.0.10.in-addr.arpa', recordTypes.ptr)?.[0]?.data, encodeName('db.net'))
   assert.equal(ask('3.0.0.10.in-addr.arpa', recordTypes.ptr), undefined)
   assert.equal(ask('elsewhere', recordTypes.a), undefined)
-  assert.equal(ask('db', 16), undefined)
+  assert.deepEqual(ask('db', recordTypes.srv), [])
+  assert.equal(ask('db.net', 16), undefined)
 })
 
 test('forward() goes on to the next server after a failure, and answers under the own number', async () => {

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { EngineError } from '../spec/errors.ts'
 import type { EndpointSettings } from '../spec/container-config.ts'
 import type { EndpointPlan, JoinedLink } from './driver.ts'
+import { validateOptions } from './endpoint-options.ts'
 import {
   contains,
   formatIp,
@@ -43,6 +44,7 @@ export type EndpointRecord = {
 
 /** Checks what is asked of an endpoint. Throws invalid, as Docker words it. */
 export function validateEndpoint(network: NetworkRecord, settings: EndpointSettings): void {
+  validateOptions(settings)
   const complaints: string[] = []
   const { IPv4Address = '', IPv6Address = '', LinkLocalIPs = null } = settings.IPAMConfig ?? {}
   if (isPredefined(network.name)) {

@@ -2,6 +2,7 @@
 import type { ContainerId } from '../spec/ids.ts'
 import type { NetlinkSocket } from '../kernel/netlink.ts'
 import type { Log } from '../lib/log.ts'
+import { DnsCache } from './dns-cache.ts'
 import type { NetworkDriver } from './driver.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { EndpointRecord } from './endpoint.ts'
@@ -39,6 +40,7 @@ export type NetworkCoreParts = {
 export class NetworkCore implements EndpointContext {
   readonly parts: NetworkCoreParts
   readonly names: NameRegistry
+  readonly answers = new DnsCache(() => performance.now())
   readonly live = new Map<ContainerId, LiveSandbox>()
 
   constructor(parts: NetworkCoreParts, names: NameRegistry) {

@@ -22,6 +22,7 @@ import {
   type MacvlanMode,
 } from '../kernel/rtnetlink.ts'
 import type { EndpointPlan, JoinedLink, NetworkDriver } from './driver.ts'
+import { interfaceName } from './endpoint-options.ts'
 import { formatMac, ipBytes } from './ip-address.ts'
 import { bridgeOptions, mtuOption, type NetworkRecord } from './network-record.ts'
 import type { Sandbox } from './sandbox.ts'
@@ -84,7 +85,9 @@ export class ParentDriver implements NetworkDriver {
 
   join(network: NetworkRecord, sandbox: Sandbox, endpoint: EndpointPlan): JoinedLink {
     const parent = this.#parent(network)
-    const name = sandbox.freeLinkName(network.options[bridgeOptions.interfacePrefix] ?? 'eth')
+    const name =
+      interfaceName(endpoint.driverOptions) ??
+      sandbox.freeLinkName(network.options[bridgeOptions.interfacePrefix] ?? 'eth')
     const inherits = inheritsAddress(network)
     const settings = { namespaceFd: sandbox.namespace.fd, ...(inherits ? {} : { address: endpoint.mac }) }
     try {

@@ -10,6 +10,7 @@ import {
   releaseEndpoint,
   type EndpointRecord,
 } from './endpoint.ts'
+import { applySysctls } from './endpoint-options.ts'
 import type { PublishedPort } from './firewall.ts'
 import { gatewayMode } from './bridge-driver.ts'
 import { ipBytes } from './ip-address.ts'
@@ -46,6 +47,7 @@ export class SandboxJoiner {
       undo.defer(() => driver.leave(sandbox, link))
       record.link = link
       record.mac = link.mac ?? record.mac
+      applySysctls(sandbox, link.name, planned.plan.driverOptions)
     }
     endpoints.push(record)
     undo.defer(() => endpoints.splice(endpoints.indexOf(record), 1))
@@ -110,6 +112,7 @@ export class SandboxJoiner {
         servers: this.#leadsOutside(record.endpoints) ? record.servers : [],
         keepSingleLabels: record.request.dnsOptions.some((option) => /^ndots:[1-9]/.test(option)),
       }),
+      cache: this.#core.answers,
       log: this.#core.parts.log.child('dns'),
     })
     record.dns = live.dns.ports

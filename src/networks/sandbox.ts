@@ -94,18 +94,27 @@ export class Sandbox implements Disposable {
     return findLink(this.#socket, name)
   }
 
-  /** The first name of the form `eth0`, `eth1` ... that no link inside has. */
-  freeLinkName(prefix: string): string {
-    const used = new Set(this.links().map((link) => link.name))
+  /** The first name of the form `eth0`, `eth1` ... that no link inside has; `spare` does not count. */
+  freeLinkName(prefix: string, spare?: SpareLink): string {
+    const used = new Set(
+      this.links()
+        .filter((link) => link.index !== spare?.index)
+        .map((link) => link.name),
+    )
     for (let number = 0; ; number++) {
       if (!used.has(`${prefix}${number}`)) return `${prefix}${number}`
     }
   }
 
+  /** Sets a parameter inside. Throws what the kernel says. */
+  writeParameter(name: string, value: string): void {
+    this.namespace.run(() => writeSysctl(name, value))
+  }
+
   /** Sets a parameter inside; kernels without it are left alone. */
   setParameter(name: string, value: string): void {
     try {
-      this.namespace.run(() => writeSysctl(name, value))
+      this.writeParameter(name, value)
     } catch (error) {
       if (errorCode(error) !== 'ENOENT') throw error
     }
