@@ -102,7 +102,12 @@ async function askUdp(
     if (responseStatus(answer)?.id === id) resolve(withId(answer, query.readUInt16BE(0)))
   })
   // A connected socket takes datagrams from the server alone, and learns that nobody listens there.
-  socket.connect(options.port, server, () => socket.send(withId(query, id)))
+  const onConnect = (error?: Error | null) => {
+    // No route to it: Node says so here, not as an event.
+    if (error !== undefined && error !== null) return resolve(undefined)
+    return socket.send(withId(query, id), () => {})
+  }
+  socket.connect(options.port, server, onConnect)
   try {
     return await promise
   } finally {

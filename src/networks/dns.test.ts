@@ -160,3 +160,10 @@ test('forward() goes on to the next server after a failure, and answers under th
   server.close()
   failing.close()
 })
+
+test('forward() takes a server that cannot be reached for one that does not answer', async () => {
+  // A socket must not connect to the broadcast address: the kernel refuses at once, as without a route.
+  const options = { servers: ['255.255.255.255'], port: 53, timeoutMs: 60_000, staggerMs: 60_000 }
+  assert.equal(await new DnsForwarder().forward(queryFor('x', 1), 'udp', options), undefined)
+  assert.equal(await new DnsForwarder().forward(queryFor('x', 1), 'tcp', options), undefined)
+})

@@ -24,7 +24,8 @@ export function interfaceSysctls(
   const text = options[sysctlsOption]
   if (text === undefined || text === '') return []
   return text.split(',').map((entry) => {
-    const match = /^(net\.(?:ipv4|ipv6|mpls)\.[a-z]+)\.IFNAME\.([\w-]+)=(.*)$/.exec(entry.trim())
+    // The docker command sends the name's placeholder in small letters.
+    const match = /^(net\.(?:ipv4|ipv6|mpls)\.[a-z]+)\.(?:IFNAME|ifname)\.([\w-]+)=(.*)$/.exec(entry.trim())
     const [, prefix = '', parameter = '', value = ''] = match ?? []
     if (match === null) throw new EngineError('invalid', `invalid sysctl setting ${JSON.stringify(entry)}`)
     return { name: `${prefix.replaceAll('.', '/')}/${link}/${parameter}`, value }
