@@ -1,5 +1,6 @@
 /** Configurations as inspect shows them: Docker leaves certain fields out while they hold nothing. */
 import type { ContainerConfig, HostConfig } from '../spec/container-config.ts'
+import type { ShownConfig } from '../spec/container-types.ts'
 
 const optionalConfig = [
   'ExposedPorts',
@@ -25,8 +26,12 @@ const optionalHostConfig = [
 ] as const satisfies readonly (keyof HostConfig)[]
 
 /** `Config` of inspect. */
-export function shownConfig(config: ContainerConfig): Partial<ContainerConfig> {
-  return without(config, optionalConfig)
+export function shownConfig(config: ContainerConfig): ShownConfig {
+  const shown = without(config, optionalConfig)
+  if (config.Healthcheck === null) return shown
+  // Go leaves each of its fields out while it is zero; who reads it takes an absent one for zero.
+  const fields = Object.entries(config.Healthcheck).filter(([, value]) => value !== 0 && value !== null)
+  return { ...shown, Healthcheck: Object.fromEntries(fields) }
 }
 
 /** `HostConfig` of inspect. */

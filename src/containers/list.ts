@@ -116,7 +116,8 @@ async function addSizes(core: Core, found: ContainerSummary[]): Promise<void> {
       const id = core.registry.byId(summary.Id)?.id
       if (id === undefined) continue
       const usage = await core.ports.rootfs.usage(id)
-      summary.SizeRw = usage.writableBytes
+      // Docker shows no size where nothing was written.
+      if (usage.writableBytes > 0) summary.SizeRw = usage.writableBytes
       summary.SizeRootFs = usage.rootBytes
     }
   }

@@ -40,6 +40,11 @@ export function adaptImageInspect(image: ImageInspect, version: number): object 
     if (version < 52 || (value !== undefined && value !== '')) answer[name] = value ?? ''
   }
   if (version < 44) answer['VirtualSize'] = image.Size
+  if (version < 45) {
+    // Older clients look here for the volumes of the image (docker-compose 1 does whenever it recreates).
+    answer['Container'] = ''
+    answer['ContainerConfig'] = answer['Config']
+  }
   if (version >= 48 && Descriptor !== undefined) answer['Descriptor'] = Descriptor
   return answer
 }

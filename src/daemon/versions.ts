@@ -222,8 +222,11 @@ export function adaptInfo(info: SystemInfo, version: number): object {
 export function adaptDiskUsage(usage: DiskUsage, version: number, verbose: boolean | undefined): object {
   const { LayersSize, Images, Containers, Volumes, BuildCache, BuilderSize, ...summaries } = usage
   const flat: Record<string, unknown> = {}
-  if (Images !== undefined) Object.assign(flat, { LayersSize, Images })
-  if (Containers !== undefined) flat['Containers'] = Containers
+  if (Images !== undefined) {
+    const shown = version < 44 ? Images?.map((image) => ({ ...image, VirtualSize: image.Size })) : Images
+    Object.assign(flat, { LayersSize, Images: shown })
+  }
+  if (Containers !== undefined) flat['Containers'] = adaptList(Containers ?? [], version)
   if (Volumes !== undefined) flat['Volumes'] = Volumes
   if (BuildCache !== undefined) flat['BuildCache'] = BuildCache
   if (version < 42 && BuilderSize !== undefined) flat['BuilderSize'] = BuilderSize

@@ -1,5 +1,11 @@
 /** Answers of the container part of the Engine API (reference: ContainerInspectResponse, ContainerSummary ...). */
-import type { ContainerConfig, EndpointSettings, HostConfig, PortMap } from './container-config.ts'
+import type {
+  ContainerConfig,
+  HealthConfig,
+  EndpointSettings,
+  HostConfig,
+  PortMap,
+} from './container-config.ts'
 
 /** States of a container, as `State.Status` and the `status` filter name them. */
 export const containerStates = [
@@ -99,9 +105,14 @@ export type ContainerInspect = {
   SizeRw?: number
   SizeRootFs?: number
   Mounts: MountPoint[]
-  Config: Partial<ContainerConfig>
+  Config: ShownConfig
   NetworkSettings: NetworkSettings
   ImageManifestDescriptor?: Record<string, unknown>
+}
+
+/** A configuration without the fields that hold nothing. */
+export type ShownConfig = Partial<Omit<ContainerConfig, 'Healthcheck'>> & {
+  Healthcheck?: Partial<HealthConfig> | null
 }
 
 /** A published or exposed port in `GET /containers/json`. */
