@@ -59,7 +59,7 @@ export const command = defineCommand({
       query: {
         term,
         filters: encodeFilters(flags.filter),
-        limit: flags.limit === 0 ? undefined : flags.limit,
+        limit: flags.limit > 0 ? flags.limit : undefined,
       },
       headers: { 'X-Registry-Auth': Buffer.from(JSON.stringify(auth)).toString('base64') },
     })
