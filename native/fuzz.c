@@ -53,7 +53,7 @@ static void fuzz_escape(void) {
     if (next(3) == 0) data[i] = (unsigned char)next(256);
     else data[i] = (unsigned char)telling[next(sizeof telling)];
   }
-  char *to = malloc(6 * size + 1);
+  char *to = malloc(6 * size + ESCAPE_SLACK);
   bool lossy = false;
   size_t length = json_escape(to, (char *)data, size, &lossy), replaced = 0;
   CHECK(length <= 6 * size);

@@ -45,19 +45,39 @@ static size_t sequence(const unsigned char *at, size_t size) {
   return length;
 }
 
-static char *escape_byte(char *to, unsigned char byte) {
+struct escaped {
+  char text[8];
+  uint8_t size;
+};
+
+/* What stands for each byte that has 1 in `special`; made at the first use. */
+static const struct escaped *escapes(void) {
   static const char hex[] = "0123456789abcdef";
-  *to++ = '\\';
-  if (byte == '"' || byte == '\\') *to++ = (char)byte;
-  else if (byte == '\n') *to++ = 'n';
-  else if (byte == '\r') *to++ = 'r';
-  else {
-    memcpy(to, "u00", 3);
-    to[3] = hex[byte >> 4];
-    to[4] = hex[byte & 15];
-    to += 5;
+  static struct escaped table['\\' + 1];
+  if (table[0].size > 0) return table;
+  for (unsigned byte = 0; byte <= '\\'; byte++) {
+    struct escaped *entry = &table[byte];
+    if (byte == '"' || byte == '\\' || byte == '\n' || byte == '\r') {
+      *entry = (struct escaped){.text = {'\\', byte == '\n' ? 'n' : byte == '\r' ? 'r' : (char)byte}, .size = 2};
+    } else {
+      *entry = (struct escaped){.text = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]}, .size = 6};
+    }
   }
-  return to;
+  return table;
+}
+
+/* Binary output is nothing but such bytes: eight are stored for each, of which the next one covers what is too much. */
+__attribute__((optimize("O2"))) static size_t escape_run(char *to, const unsigned char *from, size_t size, size_t *taken) {
+  const struct escaped *table = escapes();
+  char *out = to;
+  size_t at = 0;
+  for (; at < size && special[from[at]] == 1; at++) {
+    const struct escaped *entry = &table[from[at]];
+    memcpy(out, entry->text, sizeof entry->text);
+    out += entry->size;
+  }
+  *taken = at;
+  return (size_t)(out - to);
 }
 
 size_t json_escape(char *to, const char *data, size_t size, bool *lossy) {
@@ -85,7 +105,9 @@ size_t json_escape(char *to, const char *data, size_t size, bool *lossy) {
       at++;
       *lossy = true;
     } else {
-      out = escape_byte(out, from[at++]);
+      size_t taken;
+      out += escape_run(out, from + at, size - at, &taken);
+      at += taken;
     }
     start = at;
   }

@@ -114,7 +114,8 @@ void log_file_flush(void);
 uint64_t log_file_dropped(void);
 void log_file_release(void);
 /* Writes `data` as the inside of a JSON string, as Docker does; at most 6 bytes a byte. A byte that is not UTF-8
-   becomes \ufffd, and sets `lossy`. */
+   becomes \ufffd, and sets `lossy`. `to` has ESCAPE_SLACK more. */
+#define ESCAPE_SLACK 8
 size_t json_escape(char *to, const char *data, size_t size, bool *lossy);
 /* The bytes that \ufffd stands for, in order, as two hexadecimal digits each. */
 size_t json_lost(char *to, const char *data, size_t size);
