@@ -27,7 +27,9 @@ function terminalColumns(): number {
 // oxlint-disable-next-line node/no-process-env -- the CLI's only reading of its environment
 const env = process.env
 const calledAs = env['WHARF_CALLED_AS'] ?? basename(process.argv[1] ?? '')
+// What bin/wharf set for this process is not for those that it starts.
 delete env['WHARF_CALLED_AS']
+if (env['BUN_JSC_useJIT'] === '0') delete env['BUN_JSC_useJIT']
 
 async function main(): Promise<void> {
   const code = await runCli(
