@@ -1,10 +1,16 @@
 /** Networks as the API's routes see them: create, list, inspect, remove, prune. */
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import { networkId } from '../spec/ids.ts'
-import type { NetworkContainer, NetworkCreate, NetworkInspect } from '../spec/network-types.ts'
+import type {
+  NetworkContainer,
+  NetworkCreate,
+  NetworkExposure,
+  NetworkInspect,
+} from '../spec/network-types.ts'
 import { findLink, listAddresses, listRoutes } from '../kernel/rtnetlink-read.ts'
 import type { Clock, Ids } from '../lib/clock.ts'
 import { formatTimeNs } from '../lib/clock.ts'
+import { exposureOf } from './exposure.ts'
 import { ipFromBytes, parseIp, type IpPrefix } from './ip-address.ts'
 import type { PoolRecord } from './ipam.ts'
 import type { NetworkCore } from './network-core.ts'
@@ -114,6 +120,13 @@ export class NetworkService {
       attributes: { reclaimed: '0' },
     })
     return { NetworksDeleted: deleted }
+  }
+
+  /** What is reachable from where, as things stand. */
+  async exposure(): Promise<NetworkExposure> {
+    const { table, settings } = this.#core.parts
+    const sandboxes = [...this.#core.live.values()].map((live) => live.record)
+    return exposureOf(table.all(), sandboxes, settings)
   }
 
   /** Drivers by name, for system info. */

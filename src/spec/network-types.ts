@@ -65,3 +65,39 @@ export type NetworkInspect = {
   Options: Record<string, string>
   Labels: Record<string, string>
 }
+
+/** Answer of `GET /wharf/networks/exposure`: what is reachable from where. */
+export type NetworkExposure = {
+  /** Ways in from outside a container's networks, the widest first. */
+  Reachable: ExposedService[]
+  Networks: ExposedNetwork[]
+}
+
+/** Who reaches a service: anybody who reaches the host, those with a route, the parent's network, the host alone. */
+export type ExposureScope = 'anywhere' | 'address' | 'routed' | 'parent' | 'host'
+
+/** One way in. `HostPort` and `ContainerPort` are 0 for all that the container listens on. */
+export type ExposedService = {
+  Container: string
+  ContainerName: string
+  Network: string
+  Protocol: string
+  /** Where it is reached: an address of the host, or the container's own. */
+  Address: string
+  Port: number
+  ContainerPort: number
+  From: ExposureScope
+}
+
+/** A network, who is on it and what they reach. */
+export type ExposedNetwork = {
+  Name: string
+  Driver: string
+  Internal: boolean
+  /** Whether its containers reach what is outside. */
+  ReachesOutside: boolean
+  /** Whether its containers reach each other. */
+  SeeEachOther: boolean
+  /** Names of the containers on it. */
+  Containers: string[]
+}

@@ -22,6 +22,12 @@ export const networkEntries: readonly CommandEntry[] = [
     load: async () => (await import('../commands/network-disconnect.ts')).command,
   },
   {
+    names: ['network exposure'],
+    usage: '[OPTIONS]',
+    summary: 'Show what is reachable from where',
+    load: async () => (await import('../commands/network-exposure.ts')).command,
+  },
+  {
     names: ['network inspect'],
     usage: '[OPTIONS] NETWORK [NETWORK...]',
     summary: 'Show all that is known about networks',

@@ -2,7 +2,7 @@
 import type { ContainerEngine } from '../../containers/contract.ts'
 import { EndpointSettings } from '../../spec/container-config.ts'
 import { goBool, goPointer, goString, goStruct } from '../../spec/go-json.ts'
-import { NetworkCreate, type NetworkInspect } from '../../spec/network-types.ts'
+import { NetworkCreate, type NetworkExposure, type NetworkInspect } from '../../spec/network-types.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Route } from '../router.ts'
 
@@ -15,6 +15,7 @@ export interface NetworkOperations {
   create(request: NetworkCreate): Promise<{ Id: string; Warning: string }>
   remove(reference: string): Promise<void>
   prune(filters: Filters): Promise<{ NetworksDeleted: string[] }>
+  exposure(): Promise<NetworkExposure>
 }
 
 const connectRequest = goStruct({ Container: goString(), EndpointConfig: goPointer(EndpointSettings) })
@@ -46,6 +47,13 @@ export function networkRoutes(networks: NetworkOperations, engine: ContainerEngi
       handle: async (x) => {
         await networks.remove(x.name)
         x.sendStatus(204)
+      },
+    },
+    {
+      method: 'GET',
+      path: '/wharf/networks/exposure',
+      handle: async (x) => {
+        x.sendJson(200, await networks.exposure())
       },
     },
     { method: 'POST', path: '/networks/{id}/connect', handle: (x) => connect(engine, x) },

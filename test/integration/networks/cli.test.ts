@@ -254,3 +254,46 @@ test('gateway modes: nat protects, nat-unprotected and routed are reached by the
   )
   assert.doesNotMatch(world.sh('ip', '-br', '-4', 'addr'), /alone0 .*10\./)
 })
+
+test('exposure tells what is reachable from where', async () => {
+  using world = new World()
+  await using daemon = await startDaemon({ namespace: world.host.path })
+  await daemon.loadBusybox()
+  const sh = async (line: string) => docker(daemon, ...line.split(' '))
+  await sh('network create --internal quiet')
+  await sh('network create -o com.docker.network.bridge.enable_icc=false mute')
+  await sh(
+    'network create --subnet 10.91.0.0/24 -o com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected open',
+  )
+  await sh('run -d --name web -p 8080:80 -p 127.0.0.1:8081:81 busybox sleep 1000')
+  await sh(`run -d --name db --network quiet busybox sleep 1000`)
+  await sh(`run -d --name some --network mute -p ${world.address}:8082:82/udp busybox sleep 1000`)
+  await sh('run -d --name wide --network open busybox sleep 1000')
+  await sh('run -d --name host --network host busybox sleep 1000')
+  const answer = await daemon.wharf(['network', 'exposure'])
+  assert.equal(answer.code, 0, answer.stderr)
+  const [services = [], networks = []] = answer.stdout.split('\n\n').map((part) =>
+    part
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/ {2,}/)),
+  )
+  assert.deepEqual(services.slice(1), [
+    ['anywhere', '*', 'host', 'all', 'all'],
+    ['anywhere', '0.0.0.0:8080', 'web', '80', 'tcp'],
+    ['anywhere', '[::]:8080', 'web', '80', 'tcp'],
+    ['hosts that reach this address', `${world.address}:8082`, 'some', '82', 'udp'],
+    ['hosts with a route to it', '10.91.0.2', 'wide', 'all', 'all'],
+    ['this host', '127.0.0.1:8081', 'web', '81', 'tcp'],
+  ])
+  assert.deepEqual(networks.slice(1).toSorted(([a = ''], [b = '']) => a.localeCompare(b)), [
+    ['bridge', 'bridge', 'yes', 'yes', 'web'],
+    ['mute', 'bridge', 'yes', 'no', 'some'],
+    ['open', 'bridge', 'yes', 'yes', 'wide'],
+    ['quiet', 'bridge', 'no', 'yes', 'db'],
+  ])
+  const { Networks: all } = JSON.parse(
+    (await daemon.wharf(['network', 'exposure', '--format', 'json'])).stdout,
+  )
+  assert.equal(all.length, 4)
+})
