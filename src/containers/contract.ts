@@ -73,6 +73,8 @@ export interface ContainerEngine {
   attach(reference: string, options: AttachOptions & { detachKeys: string }): Promise<AttachedStream>
   resize(reference: string, rows: number, columns: number): Promise<void>
   execCreate(reference: string, config: ExecConfig): Promise<ExecId>
+  /** Throws notFound or conflict where `execStart` would do so at once. */
+  execCheck(id: string): void
   /** Starts; with `detach` the stream is undefined. */
   execStart(
     id: string,

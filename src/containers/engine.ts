@@ -211,6 +211,10 @@ export class Containers implements ContainerEngine {
     return this.#execs.create(this.#find(reference), config, reference).id
   }
 
+  execCheck(id: string): void {
+    this.#execs.requireStartable(this.#execs.get(id))
+  }
+
   async execStart(
     id: string,
     options: { detach: boolean; tty: boolean; consoleSize: [number, number] | null },

@@ -72,6 +72,15 @@ export class Execs {
     return exec
   }
 
+  /** Throws conflict unless the exec can be started now. */
+  requireStartable({ container, id, status }: Exec): void {
+    if (status !== 'created') {
+      const text = status === 'ended' ? 'has already run' : 'is already running'
+      throw new EngineError('conflict', `Error: Exec command ${id} ${text}`)
+    }
+    requireActive(container, 'is paused, unpause the container before exec')
+  }
+
   /** Runs it; resolves when the process runs. The stream is undefined with `detach`. */
   async start(
     exec: Exec,
@@ -79,13 +88,7 @@ export class Execs {
     signal: AbortSignal,
   ): Promise<AttachedStream | undefined> {
     const { container, config, id } = exec
-    if (exec.status === 'ended') {
-      throw new EngineError('conflict', `Error: Exec command ${id} has already run`)
-    }
-    if (exec.status !== 'created') {
-      throw new EngineError('conflict', `Error: Exec command ${id} is already running`)
-    }
-    requireActive(container, 'is paused, unpause the container before exec')
+    this.requireStartable(exec)
     exec.status = 'starting'
     const stream = options.detach ? undefined : this.#stream(exec)
     this.#core.emit(container, `exec_start: ${commandLine(config)}`, { execID: id })

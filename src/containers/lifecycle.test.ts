@@ -156,14 +156,18 @@ test('pause() and unpause() freeze once', async () => {
   await using fixture = await EngineFixture.make()
   const { engine, world } = fixture
   const id = await fixture.run()
+  const exec = await engine.execCreate(id, execOf(['ls']))
+  engine.execCheck(exec)
   await engine.pause(id)
   assert.equal(world.task(id).paused, true)
+  const paused = `container ${id} is paused, unpause the container before exec`
+  assert.throws(() => engine.execCheck(exec), { kind: 'conflict', message: paused })
   const { State } = await engine.inspect(id, { size: false })
   assert.deepEqual([State.Status, State.Running, State.Paused], ['paused', true, true])
   await assert.rejects(engine.pause(id), { kind: 'conflict', message: `container ${id} is already paused` })
   await assert.rejects(engine.execCreate(id, execOf(['ls'])), {
     kind: 'conflict',
-    message: `container ${id} is paused, unpause the container before exec`,
+    message: paused,
   })
   await engine.unpause(id)
   assert.equal(world.task(id).paused, false)

@@ -48,11 +48,10 @@ const engine = {
     if (name === 'gone') throw new EngineError('notFound', 'No such container: gone')
     return { stream: special.get(name) ?? echo(name === 'tty'), tty: name === 'tty' }
   },
-  execInspect: (id: string) => {
+  execCheck: (id: string) => {
     if (id === 'gone') throw new EngineError('notFound', 'No such exec instance: gone')
-    return { ContainerID: id }
+    if (id === 'halted') throw new EngineError('conflict', 'container halted is paused')
   },
-  paths: (id: string) => ({ id, running: id !== 'halted' }),
   execStart: async (id: string, options: { detach: boolean; tty: boolean }) => {
     calls.push({ name: 'execStart', args: [id, options] })
     if (id === 'bad') throw new EngineError('invalid', 'OCI runtime exec failed: no such file')
@@ -195,7 +194,7 @@ test('exec start: detached answers 200, an unknown exec 404, a command that fail
     raw(`${head(`POST /exec/${id}/start HTTP/1.1`, type, `Content-Length: ${body.length}`)}${body}`)
   assert.match(await send('e', '{"Detach":true}'), /^HTTP\/1.1 200 OK\r\n/)
   assert.match(await send('gone', '{}'), /^HTTP\/1.1 404 [^]*No such exec instance: gone/)
-  assert.match(await send('halted', '{}'), /^HTTP\/1.1 409 [^]*container halted is not running/)
+  assert.match(await send('halted', '{}'), /^HTTP\/1.1 409 [^]*container halted is paused/)
   assert.ok((await send('bad', '{}')).endsWith(framed('OCI runtime exec failed: no such file\r\n')))
   assert.match(await send('e', '{'), /^HTTP\/1.1 400 [^]*invalid JSON: unexpected EOF/)
 })

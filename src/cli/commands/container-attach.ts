@@ -45,7 +45,7 @@ export const command = defineCommand({
     const session = new StreamSession(cli, hijacked, { stdin, stdout: true, stderr: true, tty, detachKeys })
     if ((await session.run()) === 'detached') {
       cli.warn('read escape sequence')
-      return 0
+      return 1
     }
     return await exit()
   },

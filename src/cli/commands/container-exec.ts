@@ -63,7 +63,7 @@ export const command = defineCommand({
     const session = new StreamSession(cli, hijacked, { ...attach, tty: flags.tty, detachKeys })
     if ((await session.run()) === 'detached') {
       cli.warn('read escape sequence')
-      return 0
+      return 1
     }
     const { ExitCode } = await cli.client.json<ExecInspect>('GET', `/exec/${Id}/json`)
     return ExitCode ?? 0

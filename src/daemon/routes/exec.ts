@@ -51,9 +51,8 @@ async function start(engine: ContainerEngine, x: Exchange, connection: HijackedC
     x.sendStatus(200)
     return
   }
-  // Throws notFound for an unknown exec.
-  const container = engine.paths(engine.execInspect(x.name).ContainerID)
-  if (!container.running) throw new EngineError('conflict', `container ${container.id} is not running`)
+  // Once the connection is a stream, there is no status any more.
+  engine.execCheck(x.name)
   // The head goes first, as with Docker: clients that read it through a buffer (Python's) lose output that comes
   // together with it. What then goes wrong comes as output, and clients ask for the exit code.
   const socket = connection.takeAsStream(streamType(request.Tty, x.version))
