@@ -13,9 +13,10 @@ import {
 import { applySysctls } from './endpoint-options.ts'
 import type { PublishedPort } from './firewall.ts'
 import { gatewayMode } from './bridge-driver.ts'
-import { ipBytes } from './ip-address.ts'
+import { formatIp, ipBytes, isUnspecified, parseIp } from './ip-address.ts'
 import type { LiveSandbox } from './live-sandbox.ts'
 import type { NetworkCore } from './network-core.ts'
+import { bridgeOptions, type NetworkRecord } from './network-record.ts'
 import type { OpenNetwork } from './network-table.ts'
 import { firewallPorts, PublishedPorts, type PortTarget, type PortWish } from './published-ports.ts'
 import { gatewayEndpoint, publishingEndpoint, setDefaultRoutes } from './sandbox-links.ts'
@@ -158,7 +159,7 @@ export class SandboxJoiner {
     try {
       const ports = PublishedPorts.reserve(wishes, found.target, {
         reservations,
-        publishAddress: settings.publishAddress,
+        publishAddress: publishAddress(this.#core.network(found.endpoint.networkId), settings),
         log: log.child('ports'),
       })
       undo.use(ports)
@@ -191,6 +192,12 @@ export class SandboxJoiner {
     const found = this.target(live)
     if (found !== undefined) live.ports?.retarget(found.target)
   }
+}
+
+/** Where a network publishes ports without an address; empty for all addresses of both families. */
+function publishAddress(network: NetworkRecord, settings: { publishAddress: string }): string {
+  const own = parseIp(network.options[bridgeOptions.hostBinding4] ?? '')
+  return own === undefined || isUnspecified(own) ? settings.publishAddress : formatIp(own)
 }
 
 function bigintText(_key: string, value: unknown): unknown {

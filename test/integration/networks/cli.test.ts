@@ -114,6 +114,9 @@ test('ports are published in every form, and links give their variables', async 
     await sh('port all'),
     /^7\/udp -> 0\.0\.0\.0:\d+\n100\/tcp -> 0\.0\.0\.0:\d+\n100\/tcp -> \[::\]:\d+$/,
   )
+  await sh('network create -o com.docker.network.bridge.host_binding_ipv4=127.0.0.1 near')
+  await sh('run -d --name near --network near -p 80 busybox sleep 1000')
+  assert.match(await sh('port near'), /^80\/tcp -> 127\.0\.0\.1:\d+$/)
   const address = (await inspected(daemon, 'all'))['bridge']?.IPAddress
   const environment = await sh('run --rm --link all:db busybox env')
   assert.match(environment, new RegExp(`^DB_PORT_100_TCP=tcp://${address}:100$`, 'm'))
@@ -286,12 +289,15 @@ test('exposure tells what is reachable from where', async () => {
     ['hosts with a route to it', '10.91.0.2', 'wide', 'all', 'all'],
     ['this host', '127.0.0.1:8081', 'web', '81', 'tcp'],
   ])
-  assert.deepEqual(networks.slice(1).toSorted(([a = ''], [b = '']) => a.localeCompare(b)), [
-    ['bridge', 'bridge', 'yes', 'yes', 'web'],
-    ['mute', 'bridge', 'yes', 'no', 'some'],
-    ['open', 'bridge', 'yes', 'yes', 'wide'],
-    ['quiet', 'bridge', 'no', 'yes', 'db'],
-  ])
+  assert.deepEqual(
+    networks.slice(1).toSorted(([a = ''], [b = '']) => a.localeCompare(b)),
+    [
+      ['bridge', 'bridge', 'yes', 'yes', 'web'],
+      ['mute', 'bridge', 'yes', 'no', 'some'],
+      ['open', 'bridge', 'yes', 'yes', 'wide'],
+      ['quiet', 'bridge', 'no', 'yes', 'db'],
+    ],
+  )
   const { Networks: all } = JSON.parse(
     (await daemon.wharf(['network', 'exposure', '--format', 'json'])).stdout,
   )
