@@ -9,11 +9,14 @@ import { buildBusyboxArchive } from '../tools/images/busybox.ts'
 import { type Part, engineParts } from './engine-parts.ts'
 import { cli, removeRoot, startDocker, startPodman, startWharf } from './engines.ts'
 import { type Line, report } from './measure.ts'
+import { networkParts } from './network-parts.ts'
+
+const allParts: Record<string, Part> = { ...engineParts, ...networkParts }
 
 async function main(names: string[]): Promise<void> {
-  const parts = (names.length > 0 ? names : Object.keys(engineParts)).map((name): Part => {
-    const part = engineParts[name]
-    if (part === undefined) throw new Error(`no such part: ${name} (${Object.keys(engineParts).join(', ')})`)
+  const parts = (names.length > 0 ? names : Object.keys(allParts)).map((name): Part => {
+    const part = allParts[name]
+    if (part === undefined) throw new Error(`no such part: ${name} (${Object.keys(allParts).join(', ')})`)
     return part
   })
   const root = join(tmpdir(), 'wharf-bench')

@@ -1,0 +1,145 @@
+/** The parts of the engine benchmark about networks. */
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import type { Part } from './engine-parts.ts'
+import { type Engine, cli, removeContainers, timeMs } from './engines.ts'
+import { type Line, interleaved, median, ratio } from './measure.ts'
+
+const image = 'busybox:latest'
+const network = 'bench-net'
+const withDaemon = (engines: Engine[]) => engines.filter((engine) => engine.name !== 'podman')
+
+async function starts(engines: Engine[]): Promise<Line> {
+  const run = (engine: Engine, name: string) =>
+    timeMs(engine, ['run', '--rm', '--network', name, image, 'true'])
+  const none = await interleaved(engines, 15, (engine) => run(engine, 'none'))
+  const joined = await interleaved(engines, 15, (engine) => run(engine, network))
+  const over = new Map([...joined].map(([name, ms]) => [name, ms - (none.get(name) ?? Number.NaN)]))
+  const good = (over.get('wharf') ?? Number.NaN) <= 15
+  return { what: 'run --rm with a network, over none', unit: 'ms', figures: over, target: 'at most 15', good }
+}
+
+async function changes(engines: Engine[]): Promise<Line> {
+  const figures = await interleaved(
+    engines,
+    15,
+    (engine) =>
+      timeMs(engine, ['network', 'create', 'bench-made']) + timeMs(engine, ['network', 'rm', 'bench-made']),
+  )
+  const target = 'at most 1/3 of Docker'
+  return {
+    what: 'network create and rm',
+    unit: 'ms',
+    figures,
+    target,
+    good: ratio(figures, 'docker') <= 1 / 3,
+  }
+}
+
+/** A hundred containers with ten published ports each. */
+function crowd(engine: Engine): { totalMs: number; lastToFirst: number } {
+  const times = Array.from({ length: 100 }, (_none, index) => {
+    const first = 20_000 + index * 10
+    const ports = `${first}-${first + 9}:80-89`
+    return timeMs(engine, ['run', '-d', '--network', network, '-p', ports, image, 'sleep', '100000'])
+  })
+  removeContainers(engine)
+  const total = times.reduce((sum, ms) => sum + ms, 0)
+  return { totalMs: total, lastToFirst: median(times.slice(-10)) / median(times.slice(0, 10)) }
+}
+
+function ports(engines: Engine[]): Line[] {
+  const crowds = new Map(engines.map((engine) => [engine.name, crowd(engine)]))
+  const totals = new Map([...crowds].map(([name, { totalMs }]) => [name, totalMs / 1000]))
+  const growth = new Map([...crowds].map(([name, { lastToFirst }]) => [name, lastToFirst]))
+  return [
+    {
+      what: '100 containers with 10 ports each',
+      unit: 's',
+      figures: totals,
+      target: 'at most 1/5 of Docker',
+      good: ratio(totals, 'docker') <= 1 / 5,
+    },
+    {
+      what: 'the last ten of them against the first ten',
+      unit: 'ratio',
+      figures: growth,
+      target: 'at most 1.2',
+      good: (growth.get('wharf') ?? Number.NaN) <= 1.2,
+    },
+  ]
+}
+
+async function throughput(engines: Engine[]): Promise<Line> {
+  const megabytes = 1000
+  const sink = ['sh', '-c', 'while true; do nc -l -p 9000 > /dev/null; done']
+  for (const engine of engines) {
+    cli(engine, ['run', '-d', '--name', 'bench-sink', '--network', network, image, ...sink])
+    cli(engine, ['run', '-d', '--name', 'bench-source', '--network', network, image, 'sleep', '100000'])
+  }
+  const send = `until nc -z bench-sink 9000; do :; done; dd if=/dev/zero bs=64k count=${megabytes * 16} | nc bench-sink 9000`
+  const figures = await interleaved(
+    engines,
+    5,
+    (engine) => megabytes / (timeMs(engine, ['exec', 'bench-source', 'sh', '-c', send]) / 1000),
+  )
+  for (const engine of engines) removeContainers(engine)
+  const target = 'at least Docker (0.95)'
+  const what = '1 GB from container to container, with nc'
+  return { what, unit: 'MiB/s', figures, target, good: ratio(figures, 'docker') >= 0.95 }
+}
+
+const networks: Part = async (engines) => {
+  const pair = withDaemon(engines)
+  for (const engine of pair) cli(engine, ['network', 'create', network])
+  try {
+    return [await starts(pair), await changes(pair), ...ports(pair), await throughput(pair)]
+  } finally {
+    for (const engine of pair) removeContainers(engine)
+    for (const engine of pair) cli(engine, ['network', 'rm', network])
+  }
+}
+
+type Resolved = { rate: number; latencyUs: number }
+
+/** Asks an engine's resolver from inside a container. */
+function resolve(engine: Engine, window: number): Resolved {
+  const key = cli(engine, ['inspect', 'bench-asks', '-f', '{{.NetworkSettings.SandboxKey}}']).trim()
+  const client = join(import.meta.dirname, 'dns-client.ts')
+  const command = [process.execPath, client, 'bench-named', '127.0.0.11', '2', String(window)]
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- printed by dns-client.ts
+  return JSON.parse(execFileSync('nsenter', [`--net=${key}`, ...command], { encoding: 'utf8' })) as Resolved
+}
+
+const dns: Part = async (engines) => {
+  const pair = withDaemon(engines)
+  for (const engine of pair) {
+    cli(engine, ['network', 'create', network])
+    for (const name of ['bench-named', 'bench-asks']) {
+      cli(engine, ['run', '-d', '--name', name, '--network', network, image, 'sleep', '100000'])
+    }
+  }
+  const rates = await interleaved(pair, 3, (engine) => resolve(engine, 64).rate)
+  const latencies = await interleaved(pair, 3, (engine) => resolve(engine, 1).latencyUs)
+  for (const engine of pair) removeContainers(engine)
+  for (const engine of pair) cli(engine, ['network', 'rm', network])
+  return [
+    {
+      what: 'names resolved, 64 questions at once',
+      unit: '1/s',
+      figures: rates,
+      target: 'at least 20,000',
+      good: (rates.get('wharf') ?? 0) >= 20_000,
+    },
+    {
+      what: 'one name resolved',
+      unit: 'us',
+      figures: latencies,
+      target: 'no slower than Docker',
+      good: ratio(latencies, 'docker') <= 1,
+    },
+  ]
+}
+
+/** The parts by name, in the order they run. */
+export const networkParts: Record<string, Part> = { network: networks, dns }
