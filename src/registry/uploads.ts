@@ -47,6 +47,7 @@ export class Uploads {
   readonly #options: UploadsOptions
   readonly #progress = new Map<string, Progress>()
   readonly #locks = new KeyedMutex()
+  #open = 0
 
   constructor(options: UploadsOptions) {
     this.#options = options
@@ -54,17 +55,18 @@ export class Uploads {
 
   /** Makes the spool folder and removes files of sessions that are gone. */
   async setUp(): Promise<void> {
-    await mkdir(this.#options.directory, { recursive: true, mode: 0o700 })
-    for (const name of await readdir(this.#options.directory)) {
-      if (this.#row(name) === undefined) await rm(join(this.#options.directory, name), { force: true })
+    const { directory, index } = this.#options
+    this.#open = Number(index.database.get('SELECT count(*) AS open FROM uploads')?.['open'])
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    for (const name of await readdir(directory)) {
+      if (this.#row(name) === undefined) await rm(join(directory, name), { force: true })
     }
   }
 
   /** Starts a session; answers its id. */
   create(repository: string, algorithm: DigestAlgorithm): string {
     const { index, clock } = this.#options
-    const open = Number(index.database.get('SELECT count(*) AS open FROM uploads')?.['open'])
-    if (open >= mostUploads) {
+    if (this.#open >= mostUploads) {
       throw new RegistryError('TOOMANYREQUESTS', {
         message: 'too many open uploads',
         headers: { 'Retry-After': '60' },
@@ -72,6 +74,7 @@ export class Uploads {
     }
     const id = randomUUID()
     index.database.run('INSERT INTO uploads VALUES (?, ?, ?, ?)', id, repository, algorithm, clock.nowMs())
+    this.#open += 1
     return id
   }
 
@@ -229,7 +232,7 @@ export class Uploads {
 
   async #end(id: string): Promise<void> {
     this.#progress.delete(id)
-    this.#options.index.database.run('DELETE FROM uploads WHERE id = ?', id)
+    this.#open -= this.#options.index.database.run('DELETE FROM uploads WHERE id = ?', id)
     await rm(this.#path(id), { force: true })
   }
 
