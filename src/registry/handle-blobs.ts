@@ -1,6 +1,4 @@
 /** Endpoints of blobs: reading, ranges, deletion. */
-import { pipeline } from 'node:stream/promises'
-import { errorCode } from '../spec/errors.ts'
 import type { App } from './app.ts'
 import { RegistryError } from './errors.ts'
 import type { Exchange } from './exchange.ts'
@@ -40,7 +38,8 @@ export async function getBlob(app: App, exchange: Exchange, route: BlobRoute): P
   // A range that the client wants of another version is the whole (RFC 9110, 13.1.5).
   const ifRange = exchange.header('if-range')
   const range = ifRange === '' || ifRange === etag ? parseRange(exchange.header('range'), size) : undefined
-  const stream = await app.repositories.blobStream(digest, range)
+  // Opened before the answer begins: what is collected meanwhile is still read to its end.
+  await using source = await app.repositories.openBlob(digest)
   emit(app, exchange, { action: 'pull', kind: 'blob', repository: route.repository, digest, size })
   const length = range === undefined ? size : range.end - range.start + 1
   exchange.response.writeHead(range === undefined ? 200 : 206, {
@@ -49,10 +48,11 @@ export async function getBlob(app: App, exchange: Exchange, route: BlobRoute): P
     ...(range === undefined ? {} : { 'Content-Range': `bytes ${range.start}-${range.end}/${size}` }),
   })
   try {
-    await pipeline(stream, exchange.response)
+    await source.sendTo(exchange.response, range ?? { start: 0, end: size - 1 })
+    exchange.response.end()
   } catch (error) {
-    // The client hung up: nothing is wrong here.
-    if (errorCode(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
+    // A client that hung up is no failure of ours.
+    if (!exchange.response.destroyed) throw error
   }
 }
 

@@ -3,7 +3,6 @@
  * are the HTTP handlers, collection and the cache; names and digests that arrive here have been checked.
  */
 import { createHash } from 'node:crypto'
-import type { Readable } from 'node:stream'
 import type { Clock } from '../lib/clock.ts'
 import { digest as toDigest, type Digest } from '../spec/ids.ts'
 import { textColumn } from '../store/database.ts'
@@ -13,7 +12,7 @@ import type { Leases } from './leases.ts'
 import { parseManifest, type ParsedManifest } from './manifest.ts'
 import type { DigestAlgorithm, Reference } from './names.ts'
 import type { ManifestRow, RegistryIndex } from './registry-index.ts'
-import type { ByteRange, StorageDriver } from './storage-driver.ts'
+import type { StorageDriver, StorageSource } from './storage-driver.ts'
 import {
   blobPath,
   layerLinkPath,
@@ -70,9 +69,9 @@ export class Repositories {
     return size
   }
 
-  /** Bytes of a blob. */
-  async blobStream(digest: Digest, range?: ByteRange): Promise<Readable> {
-    return await this.#options.driver.stream(blobPath(digest), range)
+  /** Opens a blob for reading. */
+  async openBlob(digest: Digest): Promise<StorageSource> {
+    return await this.#options.driver.open(blobPath(digest))
   }
 
   /** Puts a finished upload into a repository. */

@@ -2,10 +2,16 @@
  * Where the registry's tree lies. Paths are relative, with slashes, and made by `tree.ts` from checked names alone.
  * Every driver passes the suite in `storage-contract.test.ts`.
  */
-import type { Readable } from 'node:stream'
+import type { Writable } from 'node:stream'
 
 /** Bytes from `start` to `end`, both included. */
 export type ByteRange = { start: number; end: number }
+
+/** A file opened for reading: it can be read to its end whatever happens to its name. */
+export interface StorageSource extends AsyncDisposable {
+  /** Writes the bytes, or a range of them, and resolves when all are taken. Does not end the output. */
+  sendTo(output: Writable, range: ByteRange): Promise<void>
+}
 
 /** A name in a folder. */
 export type StorageEntry = { name: string; isDirectory: boolean }
@@ -28,8 +34,8 @@ export interface StorageDriver {
   size(path: string): Promise<number | undefined>
   /** Names in a folder; none where there is no folder. */
   list(path: string): Promise<StorageEntry[]>
-  /** A file's bytes, or a range of them. Rejects with ENOENT where there is none. */
-  stream(path: string, range?: ByteRange): Promise<Readable>
+  /** Opens a file for reading. Rejects with ENOENT where there is none. */
+  open(path: string): Promise<StorageSource>
   /** A URL that clients may be sent to for a blob instead; undefined where there is none. */
   redirect?(path: string): Promise<string | undefined>
 }
