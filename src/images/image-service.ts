@@ -194,10 +194,10 @@ export class ImageService {
   /** Tells that an image went to or came from a registry. */
   noteRegistryEvent(action: 'pull' | 'push', id: Digest, name: string): void {
     const image = this.#options.images.get(id)
-    // Docker's event names the reference, not the image.
-    if (image !== undefined) {
-      this.#options.events.emit({ type: 'image', action, id: name, attributes: { ...image.labels, name } })
-    }
+    if (image === undefined) return
+    // Docker's event is about the reference, not the image (moby daemon/images, LogImageEvent).
+    const attributes = { ...image.labels, name: familiarRepository(parseReference(name).repository) }
+    this.#options.events.emit({ type: 'image', action, id: name, attributes })
   }
 
   #emit(action: string, id: Digest, name: string): void {

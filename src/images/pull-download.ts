@@ -135,7 +135,7 @@ export class Download {
     // Somebody may have joined meanwhile: then it stays theirs.
     if (this.#listeners.length > 0) return
     forget()
-    if (wasDone) await rm(this.path, { force: true })
+    if (wasDone || isDiskFull(this.#failure)) await rm(this.path, { force: true })
   }
 
   async #run(from: RegistryRepository): Promise<void> {
@@ -274,5 +274,10 @@ function isTransient(error: unknown): boolean {
   if (error instanceof RegistryUnreachable) return true
   if (error instanceof RegistryError) return error.status >= 500 || error.status === 429
   if (error instanceof EngineError) return false
-  return !['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(errorCode(error) ?? '')
+  return !isDiskFull(error) && !['EROFS', 'EIO'].includes(errorCode(error) ?? '')
+}
+
+/** Then half a blob is not kept for later: others need the space now. */
+function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error) ?? '')
 }

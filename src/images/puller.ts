@@ -3,7 +3,11 @@
  * time, and makes the image visible when all of it is verified. Who pulls the same image at the same time takes part
  * in one pull. See `pull-download.ts` for what happens to bytes, `image-maker.ts` for the end.
  */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
 import type { ContentStore } from '../content/content-store.ts'
+import type { GrowingSource } from '../layers/layer-apply.ts'
 import { Semaphore } from '../lib/mutex.ts'
 import { EngineError } from '../spec/errors.ts'
 import { digest, type Digest } from '../spec/ids.ts'
@@ -169,9 +173,14 @@ export class Puller {
     const lines = layers.map((layer) => new LayerProgress(layer.digest, report))
     for (const line of lines) line.say('Pulling fs layer')
     await using parts = new AsyncDisposableStack()
-    const files = await Promise.all(
+    // All of them settle before any failure counts: what has been joined must be left again.
+    const joined = await Promise.allSettled(
       layers.map((layer, index) => this.#layer({ repository, layer, line: lines[index], parts })),
     )
+    const files = joined.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason
+      return outcome.value
+    })
     const config = await repository.smallBlob(id, maxConfigBytes, signal)
     checkConfig(config)
     return await maker.make(
@@ -215,7 +224,7 @@ export class Puller {
   async #begin(
     download: Download,
     { layer, line, signal }: { layer: Descriptor; line: LayerProgress | undefined; signal: AbortSignal },
-  ): Promise<Disposable & { growing: SharedArrayBuffer; failure: () => unknown }> {
+  ): Promise<GrowingSource> {
     const place = this.#unpacking.acquire()
     const { promise: aborted, reject } = Promise.withResolvers<never>()
     const onAbort = () => reject(signal.reason)
@@ -235,7 +244,7 @@ export class Puller {
     }, extractReportMs)
     return {
       growing: download.file.shared,
-      failure: () => download.failure,
+      failure: () => failureOf(download, layer),
       [Symbol.dispose]: () => {
         clearInterval(timer)
         void place.then((held) => held[Symbol.dispose]())
@@ -246,6 +255,16 @@ export class Puller {
 
 function descriptorOf(found: ManifestDescriptor): Descriptor {
   return { mediaType: found.mediaType, digest: digest(found.digest), size: found.size }
+}
+
+/** Damaged bytes may end an unpacking before their digest is known; then it is found out here. */
+async function failureOf(download: Download, { digest: wanted }: Descriptor): Promise<unknown> {
+  if (!download.isDone) return download.failure
+  const algorithm = wanted.slice(0, wanted.indexOf(':'))
+  const hash = createHash(algorithm)
+  await pipeline(createReadStream(download.path), hash)
+  if (`${algorithm}:${hash.digest('hex')}` === wanted) return undefined
+  return new EngineError('invalid', `filesystem layer verification failed for digest ${wanted}`)
 }
 
 /** Index or manifest; throws for what is neither. */

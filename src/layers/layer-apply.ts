@@ -26,8 +26,8 @@ export type LayerSource = {
 /** A layer blob that is still coming in. */
 export type GrowingSource = Disposable & {
   growing: SharedArrayBuffer
-  /** Why it will not be whole, if so. */
-  failure: () => unknown
+  /** Asked when it cannot be read: why it is not whole, or not what it should be, if so. */
+  failure: () => Promise<unknown>
 }
 
 /** Outcome of an apply. Insert `added` in the transaction that makes the image, then dispose. */
@@ -162,7 +162,7 @@ export class LayerApply {
       if (unpacked === undefined) throw new Error('unpack answered nothing')
       return unpacked
     } catch (error) {
-      throw coming?.failure() ?? error
+      throw (await coming?.failure()) ?? error
     }
   }
 

@@ -4,6 +4,12 @@ import type { CommandEntry } from '../command.ts'
 /** See the file's description. */
 export const remoteEntries: readonly CommandEntry[] = [
   {
+    names: ['image outdated'],
+    usage: '[OPTIONS] [NAME[:TAG]...]',
+    summary: 'Show which images are newer in their registries',
+    load: async () => (await import('../commands/image-outdated.ts')).command,
+  },
+  {
     names: ['image pull', 'pull'],
     usage: '[OPTIONS] NAME[:TAG|@DIGEST]',
     summary: 'Get an image from a registry',

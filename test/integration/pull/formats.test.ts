@@ -319,6 +319,24 @@ test('search shows what the index finds, in both clients alike', async () => {
   }
 })
 
+test('image outdated says what the registry has newer, and pulls nothing', async () => {
+  const versions = await Promise.all(
+    [1, 2].map(async (n) => buildImage([await tarOf({ [`o${n}`]: randomBytes(100) })])),
+  )
+  const [first, second] = versions
+  assert.ok(first !== undefined && second !== undefined)
+  const name = `${registry.host}/moving`
+  await uploadImage(registry.url, 'moving', 'latest', first)
+  await daemon.wharf(['pull', '-q', name])
+  const format = '{{.Image}} {{.Status}} {{.Remote}}'
+  const current = await daemon.wharf(['image', 'outdated', '-a', '--format', format, name])
+  assert.equal(current.stdout, `${name}:latest current ${first.digest}\n`, current.stderr)
+  await uploadImage(registry.url, 'moving', 'latest', second)
+  const outdated = await daemon.wharf(['image', 'outdated', '--format', format, name])
+  assert.equal(outdated.stdout, `${name}:latest outdated ${second.digest}\n`)
+  assert.equal(await idOf(`${name}:latest`), first.id)
+})
+
 test('skopeo finds what we pushed to be what it copied', async () => {
   const image = buildImage([await tarOf({ s: randomBytes(5000) })], { kind: 'oci' })
   await uploadImage(registry.url, 'peer', 'v1', image)
