@@ -87,11 +87,30 @@ async function sshStream(host: Extract<EngineHost, { kind: 'ssh' }>): Promise<Du
   })
   let complaint = ''
   child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-4096)))
-  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin })
+  // Input that ssh does not take is no failure of its own: why it ended says more, and comes with its end.
+  child.stdin.on('error', () => {})
+  const stream = new Duplex({
+    read: () => {
+      child.stdout.resume()
+    },
+    write: (chunk, _encoding, done) => {
+      child.stdin.write(chunk, () => done())
+    },
+    final: (done) => {
+      child.stdin.end(() => done())
+    },
+  })
+  child.stdout.on('data', (chunk: Buffer) => {
+    if (!stream.push(chunk)) child.stdout.pause()
+  })
   child.once('error', (error) => stream.destroy(error))
   child.once('close', (code) => {
-    if (code !== 0 && code !== null)
-      stream.destroy(new Error(`ssh: ${complaint.trim() || `exit status ${code}`}`))
+    if (code === 0 || code === null) {
+      stream.push(null)
+      return
+    }
+    const reason = `command [ssh ${host.destination}] has exited with exit status ${code}`
+    stream.destroy(new Error(`${reason}, make sure the URL is valid: stderr=${complaint.trim()}`))
   })
   stream.once('close', () => child.kill())
   return stream

@@ -4,6 +4,13 @@ import type { CommandEntry } from '../command.ts'
 /** See the file's description. */
 export const systemEntries: readonly CommandEntry[] = [
   {
+    names: ['system dial-stdio'],
+    usage: '',
+    summary: 'Join stdin and stdout to the connection with the engine',
+    hidden: true,
+    load: async () => (await import('../commands/system-dial-stdio.ts')).command,
+  },
+  {
     names: ['system df'],
     usage: '[OPTIONS]',
     summary: 'Show what takes up the disk',

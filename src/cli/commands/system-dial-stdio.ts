@@ -1,0 +1,35 @@
+/** `system dial-stdio`: joins stdin and stdout to a connection with the engine; what runs at the far end of `ssh://`. */
+import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { defineCommand } from '../command.ts'
+
+/** See the file's description. */
+export const command = defineCommand({
+  flags: {},
+  count: { min: 0, max: 0 },
+  run: async (cli) => {
+    const stream = await cli.client.dial()
+    await join(stream)
+    return 0
+  },
+})
+
+/** The end of input ends only our half; the engine's end is the end. */
+async function join(stream: Duplex): Promise<void> {
+  const { stdin, stdout } = process
+  const closed = once(stream, 'close')
+  stream.on('error', () => stream.destroy())
+  stdout.on('error', () => stream.destroy())
+  stdin.on('data', (chunk: Buffer) => {
+    if (!stream.write(chunk)) stdin.pause()
+  })
+  stream.on('drain', () => stdin.resume())
+  stdin.once('end', () => stream.end())
+  stdin.once('error', () => stream.end())
+  stream.on('data', (chunk: Buffer) => {
+    if (!stdout.write(chunk)) stream.pause()
+  })
+  stdout.on('drain', () => stream.resume())
+  await closed
+  stdin.pause()
+}
