@@ -15,6 +15,7 @@ import { daemonId, lockDataRoot, writePidFile } from './data-root.ts'
 import { defaultPaths } from './default-paths.ts'
 import { EventJournal } from './events.ts'
 import { parseHost, type Host } from './hosts.ts'
+import { IdleRest } from './idle-rest.ts'
 import { productVersion } from './info.ts'
 import { listen } from './listeners.ts'
 import type { LiveSettings } from './live-settings.ts'
@@ -64,6 +65,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const events = stack.use(new EventJournal({ database, clock: systemClock, log: log.child('events') }))
   const id = daemonId(database)
   const facts = readKernelFacts()
+  const rest = stack.use(new IdleRest())
   const trace = options.traceFile === undefined ? undefined : traceTo(options.traceFile)
   const rooms = stack.use(
     await buildRooms({
@@ -91,6 +93,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     corsOrigin: () => live.current.text('api-cors-header'),
     peer: peerOf,
     ...(trace !== undefined && { trace }),
+    onRequest: () => rest.active(),
   })
   events.setCallerSource(() => server.caller())
   const listening = await listen({
@@ -104,6 +107,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   stack.use(listening)
   // Before the listeners close for good, what still streams must end.
   stack.defer(() => server.closeConnections())
+  rest.active()
   const owned = stack.move()
   return {
     addresses: listening.addresses,

@@ -33,6 +33,8 @@ export type ApiServerOptions = {
   corsOrigin: () => string
   /** Finds the process behind a unix socket. */
   peer: (socket: Socket) => { uid: number; pid: number } | undefined
+  /** Told that there is one. */
+  onRequest?: () => void
   /** Told of the beginning and end of every request. */
   trace?: (point: string) => void
 }
@@ -98,6 +100,7 @@ export class ApiServer {
     response: ServerResponse,
     connection: HijackedConnection | undefined,
   ): void {
+    this.#options.onRequest?.()
     this.#writeStandardHeaders(response)
     const caller: Caller = {
       ...this.#options.peer(request.socket),

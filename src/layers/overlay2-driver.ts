@@ -37,6 +37,8 @@ export class Overlay2Driver implements StorageDriver {
   readonly name = 'overlay2'
   readonly #options: Overlay2Options
   readonly #locks = new KeyedMutex()
+  /** Init layers known to be there. */
+  readonly #inits = new Set<string>()
   readonly #lowers = new Map<string, readonly string[]>()
 
   constructor(options: Overlay2Options) {
@@ -62,6 +64,7 @@ export class Overlay2Driver implements StorageDriver {
       directory,
       publish: async (name) => {
         const target = this.#path('layers', name)
+        this.#inits.delete(join(target, 'init'))
         await this.#options.trash.discard(target)
         await rename(draft, target)
       },
@@ -70,6 +73,7 @@ export class Overlay2Driver implements StorageDriver {
   }
 
   async removeLayer(name: string): Promise<void> {
+    this.#inits.delete(this.#path('layers', name, 'init'))
     await this.#options.trash.discard(this.#path('layers', name))
   }
 
@@ -86,8 +90,10 @@ export class Overlay2Driver implements StorageDriver {
     const init = await this.#ensureInit(lowers)
     const directory = this.#path('writable', id)
     const diff = join(directory, 'diff')
-    await mkdir(diff, { recursive: true, mode: 0o755 })
+    // Each of these is one call on another thread: this is on every container's way.
+    await mkdir(directory, { recursive: true, mode: 0o755 })
     await Promise.all([
+      mkdir(diff, { recursive: true, mode: 0o755 }),
       mkdir(join(directory, 'work'), { recursive: true, mode: 0o700 }),
       mkdir(join(directory, 'merged'), { recursive: true, mode: 0o700 }),
       writeFile(join(directory, 'lowers'), JSON.stringify(lowers)),
@@ -196,8 +202,12 @@ export class Overlay2Driver implements StorageDriver {
   /** The init layer's directory, made through a mount of the image so that what lies below is kept as it is. */
   async #ensureInit(lowers: readonly string[]): Promise<string> {
     const target = this.#initDirectory(lowers)
+    if (this.#inits.has(target)) return target
     using _lock = await this.#locks.acquire(target)
-    if (await exists(target)) return target
+    if (await exists(target)) {
+      this.#inits.add(target)
+      return target
+    }
     const draft = this.#path('drafts', randomBytes(8).toString('hex'))
     const upper = { directory: join(draft, 'diff'), work: join(draft, 'work') }
     const merged = join(draft, 'merged')
