@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { describeSyntaxError } from '../lib/http-json-syntax.ts'
 import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
 import { commandFlags, flagName, options, type Option } from './config-options.ts'
+import { refuseUnsupported } from './config-support.ts'
 import { addFlagValue, jsonValue, Settings, type SettingMap } from './config-values.ts'
 
 /** Where the configuration file is when no flag says. */
@@ -172,6 +173,7 @@ function checkSettings(settings: Settings): void {
   if (!['debug', 'info', 'warn', 'error', 'fatal'].includes(settings.text('log-level', 'info'))) {
     throw new EngineError('invalid', `invalid logging level: ${settings.text('log-level')}`)
   }
+  refuseUnsupported(settings)
   oneOf('log-format', ['text', 'json'])
   oneOf('default-ipc-mode', ['shareable', 'private'])
   oneOf('default-cgroupns-mode', ['host', 'private'])

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import type { EventSink } from '../containers/ports.ts'
 import type { Log, LogSink } from '../lib/log.ts'
 import { errorMessage } from '../spec/errors.ts'
+import { ineffectiveKeys } from './config-support.ts'
 import { fixedChanges, mergeSettings, readConfigFile } from './config.ts'
 import type { Settings, SettingMap } from './config-values.ts'
 import { Settings as SettingsView } from './config-values.ts'
@@ -30,6 +31,8 @@ export class LiveSettings {
     this.#sink = parts.sink
     this.#log = parts.log
     applyLogLevel(this.#sink, this.#current)
+    const keys = ineffectiveKeys(this.#current)
+    if (keys.length > 0) this.#log.warn('these settings change nothing in this engine', { keys })
   }
 
   get current(): Settings {

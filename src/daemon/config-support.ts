@@ -1,0 +1,60 @@
+/**
+ * Settings of Docker's that this engine knows and cannot follow. Those whose absence would leave somebody less
+ * protected, or waiting for something, are refused; the rest only tune what is done another way here, and are named in
+ * the log, so that a `daemon.json` made for Docker still works.
+ */
+import { EngineError } from '../spec/errors.ts'
+import type { Settings } from './config-values.ts'
+
+const refusals: Readonly<Record<string, string>> = {
+  'authorization-plugins': 'plugins that decide about requests',
+  'userns-remap': 'containers with user and group ids of their own',
+  'metrics-addr': 'a metrics address',
+  'storage-opts': 'options of the storage driver',
+}
+
+const ineffective = [
+  'allow-direct-routing',
+  'bip6',
+  'containerd',
+  'containerd-namespace',
+  'containerd-plugin-namespace',
+  'default-gateway',
+  'default-gateway-v6',
+  'features',
+  'firewall-backend',
+  'ip-forward-no-drop',
+  'node-generic-resources',
+  'raw-logs',
+  'shutdown-timeout',
+  'userland-proxy',
+  'userland-proxy-path',
+]
+
+/** Throws `invalid` for a setting that must not be taken as if it were followed. */
+export function refuseUnsupported(settings: Settings): void {
+  for (const [key, what] of Object.entries(refusals)) {
+    if (isSet(settings, key)) throw new EngineError('invalid', `${key}: this engine does not support ${what}`)
+  }
+  if (settings.flag('selinux-enabled')) {
+    throw new EngineError('invalid', 'selinux-enabled: this engine does not label containers for SELinux')
+  }
+  for (const option of settings.list('exec-opts')) {
+    if (option === 'native.cgroupdriver=cgroupfs') continue
+    const [name = ''] = option.split('=')
+    const reason =
+      name === 'native.cgroupdriver' ? 'this engine manages cgroups through cgroupfs' : 'unknown option'
+    throw new EngineError('invalid', `invalid exec-opt ${option}: ${reason}`)
+  }
+}
+
+/** Keys that were set and change nothing. */
+export function ineffectiveKeys(settings: Settings): string[] {
+  return ineffective.filter((key) => isSet(settings, key))
+}
+
+function isSet(settings: Settings, key: string): boolean {
+  const value = settings.entries().get(key)
+  if (value === undefined || value === '' || value === null) return false
+  return typeof value !== 'object' || Object.keys(value).length > 0
+}
