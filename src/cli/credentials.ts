@@ -65,7 +65,7 @@ export function authHeader(cli: Cli, image: string): Record<string, string> {
 }
 
 /** The registry that a reference names. */
-export function domainOf(image: string): string {
+function domainOf(image: string): string {
   const { repository } = parseImageName(image)
   const [first = '', ...rest] = repository.split('/')
   const isDomain =

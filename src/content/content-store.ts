@@ -49,7 +49,8 @@ export class ContentStore {
     }
     await rm(this.#ingests(), { recursive: true, force: true })
     await mkdir(this.#ingests(), { recursive: true, mode: 0o700 })
-    await this.#setUpDownloads()
+    await mkdir(this.#downloads(), { recursive: true, mode: 0o700 })
+    await this.sweepDownloads(() => false)
   }
 
   /** The store's directory. */
@@ -202,14 +203,18 @@ export class ContentStore {
     return join(this.#directory, 'downloads')
   }
 
-  /** Half-done downloads that nobody has gone on with for a while go. */
-  async #setUpDownloads(): Promise<void> {
-    await mkdir(this.#downloads(), { recursive: true, mode: 0o700 })
+  /**
+   * Removes downloads that nobody has gone on with for a while, and at start what had become a blob just before the
+   * process ended.
+   */
+  async sweepDownloads(isRunning: (path: string) => boolean): Promise<void> {
     for (const name of await readdir(this.#downloads())) {
       const path = join(this.#downloads(), name)
-      const { mtimeMs, nlink } = await stat(path)
-      // A second link is a blob that was published just before the process ended.
-      if (nlink > 1 || Date.now() - mtimeMs > maxDownloadAgeMs) await rm(path, { force: true })
+      if (isRunning(path)) continue
+      const { mtimeMs } = await stat(path)
+      const id = name.replace('-', ':')
+      const isBlob = isDigest(id) && this.get(id) !== undefined
+      if (isBlob || Date.now() - mtimeMs > maxDownloadAgeMs) await rm(path, { force: true })
     }
   }
 }

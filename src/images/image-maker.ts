@@ -43,6 +43,8 @@ export type LayerFile = {
   onDone?: (bytes: number) => void
   /** The file is still coming in: see `LayerSource`. It keeps its name, as others may wait for it too. */
   begin?: (signal: AbortSignal) => Promise<GrowingSource>
+  /** The blob is not what its digest says. */
+  onWrong?: () => void
   /** The file has been moved. */
   onMoved?: (path: string) => void
 }
@@ -137,6 +139,7 @@ function sourcesOf(draft: ImageDraft, diffIds: readonly DiffId[]): LayerSource[]
         ...(layer.digest === undefined ? {} : { blobDigest: layer.digest }),
         ...(layer.known === undefined ? {} : { known: layer.known }),
         ...(layer.begin === undefined ? {} : { begin: layer.begin }),
+        ...(layer.onWrong === undefined ? {} : { onWrong: layer.onWrong }),
         ...(layer.onDone === undefined ? {} : { onDone: layer.onDone }),
       },
     ]

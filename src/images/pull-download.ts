@@ -2,7 +2,8 @@
  * Downloads of blobs. Each goes to a file named after its digest, which outlives the process, so that what is on
  * disk is not fetched again after a broken connection or a crash; whoever wants the same blob at the same time
  * shares it. A download runs until all who wanted it have gone. Whether the bytes are right is found out by those
- * who read the file: a whole one that has not become a blob by then was wrong, and goes.
+ * who read the file; one that is wrong is thrown away by `discard`. What has become a blob goes too, all else stays for
+ * the next pull, a day at most.
  */
 import { open, rm, stat, type FileHandle } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
@@ -43,6 +44,12 @@ export class Downloads {
 
   constructor(options: DownloadsOptions) {
     this.#options = options
+  }
+
+  /** Removes what pulls have left long ago. */
+  async sweep(): Promise<void> {
+    const running = new Set([...this.#running.values()].map(({ path }) => path))
+    await this.#options.content.sweepDownloads((path) => running.has(path))
   }
 
   /** Joins the download of a blob, or starts it. Disposing the result leaves it. */
@@ -87,6 +94,7 @@ export class Download {
   readonly #finished = Promise.withResolvers<void>()
   #state: DownloadState = { phase: 'beginning' }
   #failure: unknown
+  #isWrong = false
 
   constructor(blob: Descriptor, path: string, options: DownloadsOptions) {
     this.#blob = blob
@@ -108,6 +116,11 @@ export class Download {
 
   get isDone(): boolean {
     return this.#state.phase === 'done'
+  }
+
+  /** The bytes turned out wrong: they are not kept. */
+  discard(): void {
+    this.#isWrong = true
   }
 
   start(from: RegistryRepository): void {
@@ -135,7 +148,8 @@ export class Download {
     // Somebody may have joined meanwhile: then it stays theirs.
     if (this.#listeners.length > 0) return
     forget()
-    if (wasDone || isDiskFull(this.#failure)) await rm(this.path, { force: true })
+    const isBlob = wasDone && (await stat(this.path)).nlink > 1
+    if (isBlob || this.#isWrong || isDiskFull(this.#failure)) await rm(this.path, { force: true })
   }
 
   async #run(from: RegistryRepository): Promise<void> {

@@ -76,6 +76,7 @@ export class Puller {
   /** Pulls, and says how it went in Docker's words. Throws the registry's error in Docker's words. */
   async pull(request: PullRequest, signal: AbortSignal): Promise<void> {
     const { reference, auth, report } = request
+    await this.#downloads.sweep()
     const isNew = await this.#options.registries.withRepository(
       reference.repository,
       { auth, signal },
@@ -217,6 +218,7 @@ export class Puller {
       digest: layer.digest,
       begin: (signal) => this.#begin(download, { layer, line, signal }),
       onDone: () => line?.say('Pull complete'),
+      onWrong: () => download.discard(),
     }
   }
 
@@ -264,6 +266,7 @@ async function failureOf(download: Download, { digest: wanted }: Descriptor): Pr
   const hash = createHash(algorithm)
   await pipeline(createReadStream(download.path), hash)
   if (`${algorithm}:${hash.digest('hex')}` === wanted) return undefined
+  download.discard()
   return new EngineError('invalid', `filesystem layer verification failed for digest ${wanted}`)
 }
 

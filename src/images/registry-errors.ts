@@ -53,7 +53,7 @@ const kinds: Readonly<Record<string, ErrorKind>> = {
 }
 
 /** The error of a code: `manifest unknown: manifest unknown`. */
-export function registryError(code: string, message: string, status: number): RegistryError {
+function registryError(code: string, message: string, status: number): RegistryError {
   const words = code.toLowerCase().replaceAll('_', ' ')
   const said = message === '' ? (defaultMessages[code] ?? '') : message
   const text = said === '' ? words : `${words}: ${said}`

@@ -116,6 +116,37 @@ test('a server without TLS is called what Go calls it', async () => {
   assert.equal(await ask(one, `http://${host}/v2/`, false), 'plain')
 })
 
+test('proxies carry what is not on this machine', async () => {
+  const asked: string[] = []
+  const proxy = createPlainServer((request, response) => {
+    asked.push(request.url ?? '')
+    response.end('by proxy')
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  proxy.on('connect', (request, socket) => {
+    asked.push(`CONNECT ${request.url ?? ''}`)
+    socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+  })
+  const address = `http://127.0.0.1:${portOf(proxy)}`
+  using one = new RegistryTransport(
+    () => ({
+      proxies: { http: address, https: address, none: 'direct.invalid' },
+      certificateDirectories: [],
+    }),
+    'test',
+  )
+  try {
+    assert.equal(await ask(one, 'http://registry.invalid/v2/', true), 'by proxy')
+    await assert.rejects(ask(one, 'https://registry.invalid/v2/', true), RegistryUnreachable)
+    await assert.rejects(ask(one, 'http://direct.invalid/v2/', true), /no such host|name resolution/)
+    assert.equal(await ask(one, `http://127.0.0.1:${portOf(plain)}/`, true), 'plain')
+    assert.deepEqual(asked, ['http://registry.invalid/v2/', 'CONNECT registry.invalid:443'])
+  } finally {
+    proxy.closeAllConnections()
+    proxy.close()
+  }
+})
+
 test('an abort ends a request with its reason', async () => {
   using one = transport('none')
   const abort = new AbortController()

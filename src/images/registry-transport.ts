@@ -84,7 +84,7 @@ export class RegistryTransport implements Disposable {
   }
 
   #agent(url: URL, verify: boolean): HttpAgent | HttpsAgent {
-    const key = url.protocol === 'https:' ? `${url.host} ${String(verify)}` : url.protocol
+    const key = `${url.origin} ${String(verify)}`
     let agent = this.#agents.get(key)
     if (agent === undefined) {
       agent = this.#newAgent(url, verify)
@@ -95,11 +95,14 @@ export class RegistryTransport implements Disposable {
 
   #newAgent(url: URL, verify: boolean): HttpAgent | HttpsAgent {
     const { proxies, certificateDirectories } = this.#settings()
+    // As Go has it, this machine is never reached through a proxy.
+    const isLocal = /^(localhost|127\.[0-9.]+|\[::1\])$/.test(url.hostname)
+    const proxyEnv = { HTTP_PROXY: proxies.http, HTTPS_PROXY: proxies.https, NO_PROXY: proxies.none }
     const options = {
       keepAlive: true,
       maxFreeSockets: maxIdleConnections,
       timeout: connectTimeoutMs,
-      proxyEnv: { HTTP_PROXY: proxies.http, HTTPS_PROXY: proxies.https, NO_PROXY: proxies.none },
+      ...(isLocal ? {} : { proxyEnv }),
     }
     if (url.protocol === 'http:') return new HttpAgent(options)
     const host = url.port === '' ? [url.hostname, `${url.hostname}:443`] : [url.host]

@@ -6,9 +6,9 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 
 const changes = 0
+/** 0 while it grows. */
 const state = 1
 const consumed = 2
-const stateGrowing = 0
 const stateWhole = 1
 const stateFailed = 2
 
@@ -90,9 +90,4 @@ export async function* readGrowingFile(
 async function changed(numbers: Int32Array, seen: number): Promise<void> {
   const waiting = Atomics.waitAsync(numbers, changes, seen, checkMs)
   if (waiting.async) await waiting.value
-}
-
-/** Whether a writer is still at it. */
-export function isGrowing(shared: SharedArrayBuffer): boolean {
-  return Atomics.load(new Int32Array(shared), state) === stateGrowing
 }

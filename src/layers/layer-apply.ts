@@ -19,6 +19,8 @@ export type LayerSource = {
   known?: { digest: Digest; size: number }
   /** The file is still being written: waits until it may be read, and holds what that takes. */
   begin?: (signal: AbortSignal) => Promise<GrowingSource>
+  /** The blob is not what its digest says. */
+  onWrong?: () => void
   /** Reports that the layer is done, with its blob's size. */
   onDone?: (bytes: number) => void
 }
@@ -125,6 +127,7 @@ export class LayerApply {
     const draft = isMissing ? undo.use(await driver.createLayer()) : undefined
     const unpacked = await this.#read(source, draft)
     if (source.blobDigest !== undefined && source.blobDigest !== unpacked.blobDigest) {
+      source.onWrong?.()
       throw new EngineError(
         'invalid',
         // moby distribution/pull_v2.go

@@ -170,6 +170,28 @@ test('wrong bytes are refused, nothing of them stays, and the next pull fetches 
   assert.match((await pull('wrong')).body, /Status: Downloaded newer image/)
 })
 
+test('what a failed pull has fetched is not fetched again', async () => {
+  const layers = await Promise.all(['f1', 'f2'].map(async (name) => tarOf({ [name]: randomBytes(100_000) })))
+  const image = buildImage(layers)
+  await uploadImage(behind.url, 'failed', 'v1', image)
+  registry.open.add('failed')
+  const [, good = Buffer.alloc(0), bad = Buffer.alloc(0)] = image.blobs
+  const fetched = Promise.withResolvers<void>()
+  registry.intercept = (incoming, response) => {
+    const path = incoming.url ?? ''
+    if (path.endsWith(sha256(good))) response.once('finish', () => fetched.resolve())
+    if (!path.endsWith(sha256(bad))) return false
+    void fetched.promise.then(() => response.writeHead(403).end('{"errors":[{"code":"DENIED"}]}'))
+    return true
+  }
+  assert.match((await pull('failed')).body, /denied/)
+  registry.intercept = undefined
+  registry.seen.length = 0
+  assert.match((await pull('failed')).body, /Status: Downloaded newer image/)
+  assert.equal(registry.seen.filter(({ path }) => path.endsWith(sha256(good))).length, 0)
+  assert.deepEqual(readdirSync(join(daemon.dataRoot, 'content/downloads')), [])
+})
+
 test('an answer 429 is obeyed', async () => {
   await makeImage('busy')
   registry.open.add('busy')
