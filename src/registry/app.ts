@@ -1,5 +1,6 @@
 /** What handlers work with. */
 import type { RegistryEvents } from './events.ts'
+import type { PullCache } from './pull-cache.ts'
 import type { RegistryIndex } from './registry-index.ts'
 import type { Repositories } from './repositories.ts'
 import type { StorageDriver } from './storage-driver.ts'
@@ -30,4 +31,5 @@ export type App = {
   uploads: Uploads
   driver: StorageDriver
   events: RegistryEvents
+  cache: PullCache
 }

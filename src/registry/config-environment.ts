@@ -18,12 +18,6 @@ const variables: Record<string, Target> = {
   STORAGE_DELETE_ENABLED: ['delete', 'bool'],
   STORAGE_MAINTENANCE_READONLY_ENABLED: ['readOnly', 'bool'],
   STORAGE_MAINTENANCE_UPLOADPURGING_AGE: ['uploads.expiry', 'text'],
-  STORAGE_S3_BUCKET: ['s3.bucket', 'text'],
-  STORAGE_S3_REGION: ['s3.region', 'text'],
-  STORAGE_S3_REGIONENDPOINT: ['s3.endpoint', 'text'],
-  STORAGE_S3_ACCESSKEY: ['s3.accessKey', 'text'],
-  STORAGE_S3_SECRETKEY: ['s3.secretKey', 'text'],
-  STORAGE_S3_ROOTDIRECTORY: ['s3.prefix', 'text'],
   AUTH_HTPASSWD_PATH: ['users.htpasswd', 'text'],
   AUTH_HTPASSWD_REALM: ['users.realm', 'text'],
   AUTH_TOKEN_SERVICE: ['tokens.service', 'text'],
@@ -38,6 +32,12 @@ const variables: Record<string, Target> = {
 /** Settings that the environment names. Throws `invalid` for a value that makes no sense. */
 export function environmentSettings(environment: Environment): Record<string, unknown> {
   const settings: Record<string, unknown> = {}
+  const storage = Object.keys(environment).find((name) =>
+    /^REGISTRY_STORAGE_(S3|GCS|AZURE|SWIFT|OSS|INMEMORY)(_|$)/.test(name),
+  )
+  // Blobs must not go to a folder when they were meant for somewhere else.
+  if (storage !== undefined)
+    throw new EngineError('invalid', `${storage}: only the filesystem driver is supported`)
   for (const [name, [path, kind]] of Object.entries(variables)) {
     const value = environment[`REGISTRY_${name}`]
     if (value === undefined || value === '') continue

@@ -62,17 +62,6 @@ const upstream = z.strictObject({
   ttl: duration.default(60_000),
   missingTtl: duration.default(10_000),
 })
-const s3 = z.strictObject({
-  bucket: text,
-  region: text.default('us-east-1'),
-  endpoint: text.default(''),
-  accessKey: text.default(''),
-  secretKey: text.default(''),
-  prefix: text.default(''),
-  redirect: z.boolean().default(false),
-  partSize: bytes.default(16 << 20),
-})
-
 const schema = z.strictObject({
   addr: text.default('127.0.0.1:5000'),
   data: text.default('/var/lib/registry'),
@@ -81,7 +70,6 @@ const schema = z.strictObject({
   headers: z.record(text, text).default({}),
   readOnly: z.boolean().default(false),
   delete: z.boolean().default(true),
-  s3: s3.optional(),
   tls: z.strictObject({ certificate: text, key: text, clientCa: text.default('') }).optional(),
   users: z
     .strictObject({
@@ -144,9 +132,6 @@ export type RetentionRule = z.infer<typeof retentionRule>
 export type WebhookConfig = z.infer<typeof webhook>
 /** A registry that this one caches. */
 export type UpstreamConfig = z.infer<typeof upstream>
-/** Where an S3 bucket is. */
-export type S3Config = z.infer<typeof s3>
-
 /** Checks settings. Throws `invalid`. */
 export function checkConfig(value: unknown): RegistryConfig {
   const result = schema.safeParse(value)

@@ -1,5 +1,6 @@
 /** Endpoints of blobs: reading, ranges, deletion. */
 import type { App } from './app.ts'
+import type { BlobFetch } from './blob-fetch.ts'
 import { RegistryError } from './errors.ts'
 import type { Exchange } from './exchange.ts'
 import { checkDelete, emit } from './handling.ts'
@@ -13,6 +14,14 @@ type BlobRoute = { repository: string; digest: string }
 /** GET and HEAD of a blob. */
 export async function getBlob(app: App, exchange: Exchange, route: BlobRoute): Promise<void> {
   const digest = parseDigest(route.digest)
+  const fetch = await app.cache.fetchBlob(route.repository, digest)
+  if (fetch !== undefined && !fetch.isStored) {
+    if (exchange.request.method === 'GET' && exchange.header('range') === '') {
+      await sendFetched(app, exchange, { repository: route.repository, fetch })
+      return
+    }
+    await fetch.stored
+  }
   const size = app.repositories.blobSize(route.repository, digest)
   const etag = `"${digest}"`
   const headers = {
@@ -52,6 +61,28 @@ export async function getBlob(app: App, exchange: Exchange, route: BlobRoute): P
     exchange.response.end()
   } catch (error) {
     // A client that hung up is no failure of ours.
+    if (!exchange.response.destroyed) throw error
+  }
+}
+
+/** Sends a blob on while it comes from an upstream. */
+async function sendFetched(
+  app: App,
+  exchange: Exchange,
+  { repository, fetch }: { repository: string; fetch: BlobFetch },
+): Promise<void> {
+  const { digest, size } = fetch
+  emit(app, exchange, { action: 'pull', kind: 'blob', repository, digest, size })
+  exchange.response.writeHead(200, {
+    'Docker-Content-Digest': digest,
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': String(size),
+  })
+  try {
+    await fetch.sendTo(exchange.response)
+    exchange.response.end()
+  } catch (error) {
+    // A client that hung up is no failure of ours; the fetch goes on for the others.
     if (!exchange.response.destroyed) throw error
   }
 }

@@ -19,10 +19,11 @@ const referrersPageBytes = 3 * 1024 * 1024
 const referrersPage = 1000
 
 /** GET and HEAD of a manifest. */
-export function getManifest(app: App, exchange: Exchange, route: ManifestRoute): void {
+export async function getManifest(app: App, exchange: Exchange, route: ManifestRoute): Promise<void> {
   const { repository } = route
   const reference = parseReference(route.reference)
-  const found = acceptable(app, exchange, { repository, reference })
+  await app.cache.prepareManifest(repository, reference)
+  const found = await acceptable(app, exchange, { repository, reference })
   const { digest, mediaType, size } = found
   const etag = `"${digest}"`
   const headers = { 'Docker-Content-Digest': digest, ETag: etag, 'Content-Type': mediaType }
@@ -150,11 +151,11 @@ function fitPage(rows: readonly Row[]) {
 }
 
 /** The manifest, or of an index the one that a client which knows no indexes can use. */
-function acceptable(
+async function acceptable(
   app: App,
   exchange: Exchange,
   wanted: { repository: string; reference: Reference },
-): ManifestRow {
+): Promise<ManifestRow> {
   const found = app.repositories.manifest(wanted.repository, wanted.reference)
   if ('digest' in wanted.reference || !isIndexType(found.mediaType)) return found
   const accept = exchange.header('accept')
@@ -162,8 +163,9 @@ function acceptable(
   if (!accept.includes(mediaTypes.dockerManifest) && !accept.includes(mediaTypes.ociManifest)) return found
   const child: Digest | undefined = defaultPlatform(app.repositories.content(found.digest))
   if (child === undefined) return found
-  const { mediaType, ...row } = app.repositories.manifest(wanted.repository, { digest: child })
-  return accept.includes(mediaType) ? { mediaType, ...row } : found
+  await app.cache.prepareManifest(wanted.repository, { digest: child })
+  const image = app.repositories.manifest(wanted.repository, { digest: child })
+  return accept.includes(image.mediaType) ? image : found
 }
 
 function tagOf(reference: Reference): { tag?: string } {

@@ -21,6 +21,7 @@ import { parseAddress, type RegistryConfig } from './config.ts'
 import { RegistryError } from './errors.ts'
 import { RegistryEvents } from './events.ts'
 import { Metrics } from './metrics.ts'
+import { PullCache } from './pull-cache.ts'
 import { RateLimit } from './rate-limit.ts'
 import { RegistryServer, type ExtraEndpoints, type Served } from './server.ts'
 import { openStore, type RegistryStore } from './store.ts'
@@ -66,7 +67,24 @@ export class Registry implements AsyncDisposable {
     this.store = parts.store
     const { index, repositories, uploads, driver } = parts.store
     const events = new RegistryEvents()
-    this.app = { settings: () => settingsOf(this.#config), index, repositories, uploads, driver, events }
+    const cache = new PullCache({
+      upstreams: parts.config.upstreams,
+      repositories,
+      directory: uploads.directory,
+      clock: parts.clock,
+      maxManifestBytes: parts.config.limits.manifest,
+    })
+    this.#owned.use(parts.store)
+    this.#owned.use(cache)
+    this.app = {
+      settings: () => settingsOf(this.#config),
+      index,
+      repositories,
+      uploads,
+      driver,
+      events,
+      cache,
+    }
     events.listen(({ action, kind }) => this.#metrics.event(action, kind))
   }
 
@@ -82,7 +100,6 @@ export class Registry implements AsyncDisposable {
   /** Begins to listen and to do the chores. */
   async start(): Promise<void> {
     const { index } = this.store
-    this.#owned.use(this.store)
     const webhooks = this.#owned.use(
       new Webhooks({
         index,

@@ -42,6 +42,8 @@ export type ManifestPush = {
   contentType: string
   reference: Reference
   tags: readonly string[]
+  /** From an upstream: what it needs may come later. */
+  isCached?: boolean
 }
 
 /** A stored manifest. */
@@ -119,13 +121,29 @@ export class Repositories {
     journal.wake()
   }
 
+  /** Whether a repository has a blob. */
+  hasBlob(repository: string, digest: Digest): boolean {
+    const { index } = this.#options
+    const id = index.repositoryId(repository)
+    return id !== undefined && index.repositoryBlobSize(id, digest) !== undefined
+  }
+
+  /** A manifest of a repository; undefined where it has none. */
+  find(repository: string, reference: Reference): ManifestRow | undefined {
+    const { index } = this.#options
+    const id = index.repositoryId(repository)
+    if (id === undefined) return undefined
+    const digest = 'digest' in reference ? reference.digest : index.tag(id, reference.tag)
+    return digest === undefined ? undefined : index.manifest(id, digest)
+  }
+
   /** A manifest of a repository. Throws MANIFEST_UNKNOWN, or NAME_UNKNOWN where there is no such repository. */
   manifest(repository: string, reference: Reference): ManifestRow {
     const { index } = this.#options
-    const id = index.repositoryId(repository)
-    if (id === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
-    const digest = 'digest' in reference ? reference.digest : index.tag(id, reference.tag)
-    const found = digest === undefined ? undefined : index.manifest(id, digest)
+    if (index.repositoryId(repository) === undefined) {
+      throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
+    }
+    const found = this.find(repository, reference)
     if (found === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: reference })
     return found
   }
@@ -154,7 +172,7 @@ export class Repositories {
     const tags = 'tag' in reference ? [reference.tag, ...push.tags] : [...push.tags]
     await index.commit(() => {
       // Checked where it is inserted: collection may run between requests.
-      this.#checkNeeds(repository, parsed)
+      if (push.isCached !== true) this.#checkNeeds(repository, parsed)
       const nowMs = clock.nowMs()
       const id = index.ensureRepository(repository, nowMs)
       index.insertManifest(id, { ...parsed, digest, content, size: content.length }, nowMs)

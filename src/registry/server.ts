@@ -167,6 +167,10 @@ export class RegistryServer {
     if (method !== 'GET' && app.settings().readOnly) {
       throw new RegistryError('UNSUPPORTED', { message: 'the registry is read-only' })
     }
+    if ((method === 'PUT' || method === 'POST' || method === 'PATCH') && 'repository' in route) {
+      if (app.cache.covers(route.repository))
+        throw new RegistryError('UNSUPPORTED', { message: 'the repository is cached from another registry' })
+    }
     const byMethod = handlersOf(route.kind)
     const handler = byMethod[method]
     if (handler === undefined) {

@@ -53,6 +53,11 @@ export class Uploads {
     this.#options = options
   }
 
+  /** The spool folder; what has no session there goes at the next start. */
+  get directory(): string {
+    return this.#options.directory
+  }
+
   /** Makes the spool folder and removes files of sessions that are gone. */
   async setUp(): Promise<void> {
     const { directory, index } = this.#options

@@ -2,7 +2,7 @@
  * Users with bcrypt hashes from an htpasswd file. A wrong name takes as long as a wrong password; a password that
  * was right is remembered for a short time, as the hash of all that made it right, since bcrypt is slow on purpose.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { compare } from 'bcryptjs'
 import type { Clock } from '../lib/clock.ts'
@@ -90,10 +90,4 @@ export function parseBasic(header: string): { name: string; password: string } |
   const text = Buffer.from(match[1], 'base64').toString()
   const colon = text.indexOf(':')
   return colon < 0 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }
-}
-
-/** Whether two texts are equal, in a time that does not tell where they differ. */
-export function sameText(left: string, right: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(left), digest(right))
 }
