@@ -4,7 +4,7 @@
  * its firewall rules stay away from the host's.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** One engine under measurement. */
@@ -40,6 +40,7 @@ export function timeMs(engine: Engine, args: string[]): number {
 export async function startWharf(root: string): Promise<Engine> {
   const socket = join(root, 'wharf.sock')
   mkdirSync(root, { recursive: true })
+  writeFileSync(join(root, 'daemon.json'), '{}')
   const output = openSync(join(root, 'log'), 'a')
   const daemon = spawn(
     join(project, 'bin/wharfd'),

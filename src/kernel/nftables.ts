@@ -1,9 +1,10 @@
 /**
  * Firewall rules, as text in nft's language. One context of libnftables is kept for as long as the object lives,
- * because making one costs more than a transaction; where the library is missing, `nft` is started for each.
+ * because making one costs more than a transaction; where the library cannot be used, `nft` is started for each.
  * Every call is one transaction: all of it or nothing. Calls are synchronous, so they never overlap.
  */
 import { spawnSync } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import koffi from 'koffi'
 
 /** What a failed transaction says. `text` is nft's own message. */
@@ -48,13 +49,49 @@ function loadLibrary(): Library | undefined {
 
 const library = loadLibrary()
 
+/** FD_SETSIZE, with room for what other threads open meanwhile. */
+const descriptorLimit = 1000
+const descriptorCount = 16
+
+/**
+ * The library waits with select(), which ends the process for a descriptor beyond 1023, and a daemon with many
+ * published ports has more than those. So a few low ones are held, and lent while a context opens its socket.
+ * Descriptors are the process's own, and so is this.
+ */
+class LowDescriptors {
+  readonly #held: number[] = []
+
+  /** Calls `open` when a low descriptor is the next one; else answers undefined. */
+  lend<T>(open: () => T): T | undefined {
+    for (const descriptor of this.#held.splice(0)) closeSync(descriptor)
+    try {
+      const next = openSync('/dev/null', 'r')
+      closeSync(next)
+      return next < descriptorLimit ? open() : undefined
+    } finally {
+      this.#hold()
+    }
+  }
+
+  #hold(): void {
+    while (this.#held.length < descriptorCount) {
+      const descriptor = openSync('/dev/null', 'r')
+      if (descriptor >= descriptorLimit) return closeSync(descriptor)
+      this.#held.push(descriptor)
+    }
+  }
+}
+
+const lowDescriptors = new LowDescriptors()
+
 /** The rules of one network namespace: the one that the object was made in. */
 export class Nftables implements Disposable {
   #context: unknown
 
   constructor() {
     if (library === undefined) return
-    this.#context = library.create(0)
+    this.#context = lowDescriptors.lend(() => library.create(0))
+    if (this.#context === undefined) return
     library.bufferOutput(this.#context)
     library.bufferError(this.#context)
   }
@@ -64,7 +101,7 @@ export class Nftables implements Disposable {
    * and chains, too. Throws an NftablesError.
    */
   run(text: string, { handles = false }: { handles?: boolean } = {}): string {
-    if (library === undefined) return runProgram(text, handles)
+    if (library === undefined || this.#context === undefined) return runProgram(text, handles)
     library.outputFlags(this.#context, handles ? outputHandles : 0)
     const failed = library.run(this.#context, text)
     const output = library.output(this.#context)

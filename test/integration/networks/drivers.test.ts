@@ -1,0 +1,37 @@
+/** The contract of network drivers, for all of them that this kernel has. */
+import { BridgeDriver } from '../../../src/networks/bridge-driver.ts'
+import { Firewall } from '../../../src/networks/firewall.ts'
+import { HostForward } from '../../../src/networks/host-forward.ts'
+import { ParentDriver } from '../../../src/networks/parent-driver.ts'
+import { createLog } from '../../../src/lib/log.ts'
+import { driverContract } from './driver-contract.ts'
+
+const log = createLog({ level: 'warn', format: 'text', write: (line) => void process.stderr.write(line) })
+
+driverContract('bridge', ({ settings }, socket) => {
+  const firewall = new Firewall(settings.instance, log)
+  const hostForward = new HostForward(settings.instance, log)
+  return {
+    driver: new BridgeDriver(socket, { firewall, hostForward }, settings),
+    options: {},
+    [Symbol.dispose]: () => {
+      firewall[Symbol.dispose]()
+      hostForward[Symbol.dispose]()
+    },
+  }
+})
+
+driverContract('macvlan without a parent', ({ settings }, socket) => ({
+  driver: new ParentDriver('macvlan', socket, settings),
+  options: {},
+  [Symbol.dispose]: () => {},
+}))
+
+driverContract('macvlan on a link', (lab, socket) => {
+  lab.outside()
+  return {
+    driver: new ParentDriver('macvlan', socket, lab.settings),
+    options: { parent: `${lab.settings.instance}o` },
+    [Symbol.dispose]: () => {},
+  }
+})
