@@ -1,8 +1,8 @@
 /** The folder tree of the reference registry: where blobs and links lie, relative to the storage root. */
 import type { Digest } from '../spec/ids.ts'
 
-/** The root of everything. */
-export const treeRoot = 'docker/registry/v2'
+// The root of everything.
+const treeRoot = 'docker/registry/v2'
 /** All blobs. */
 export const blobsRoot = `${treeRoot}/blobs`
 /** All repositories. */
