@@ -133,6 +133,7 @@ function untaggedManifests({ index, clock, leases }: CollectParts, repository: n
       clock.nowMs() - leases.graceMs,
     )
     .map((row) => toDigest(textColumn(row, 'digest')))
+    .filter((digest) => !leases.holds(digest))
 }
 
 function unneededBlobs({ index, clock, leases }: CollectParts, repository: number): Digest[] {

@@ -60,10 +60,11 @@ export class Journal implements AsyncDisposable {
     this.#running = this.#run()
   }
 
-  /** Resolves when the tree has all that was noted before. */
-  async settled(): Promise<void> {
+  /** Waits until the tree has all that was noted before; answers whether it has: a write may fail. */
+  async settled(): Promise<boolean> {
     this.wake()
     while (this.#running !== undefined) await this.#running
+    return !this.#pending()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

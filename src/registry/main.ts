@@ -81,7 +81,12 @@ async function serve(config: RegistryConfig, log: Log, load: () => Promise<Regis
 
 async function rebuild(config: RegistryConfig, log: Log): Promise<void> {
   await using store = await openStore(config, { clock: systemClock, log })
-  await store.journal.settled()
+  if (!(await store.journal.settled())) {
+    throw new EngineError(
+      'unavailable',
+      'the folder cannot be brought up to date: building the index would lose changes',
+    )
+  }
   const result = await rebuildIndex({ ...store, log })
   process.stdout.write(`${JSON.stringify(result)}\n`)
 }

@@ -45,10 +45,15 @@ export function isUnbuilt(index: RegistryIndex): boolean {
 export async function rebuildIndex(parts: RebuildParts): Promise<RebuildResult> {
   const { index, driver } = parts
   const result: RebuildResult = { blobs: 0, repositories: 0, manifests: 0, tags: 0, skipped: 0 }
+  const cards = index.search('', Number.MAX_SAFE_INTEGER)
+  // What is interrupted from here on is begun again at the next start.
   index.clear(tables)
   await addBlobs(parts, result)
   for await (const repository of repositoriesIn(driver, '')) await addRepository(parts, repository, result)
-  await index.commit(() => index.database.run("INSERT OR REPLACE INTO settings VALUES ('built', 'yes')"))
+  await index.commit(() => {
+    for (const { name, ...card } of cards) index.setCard(name, card)
+    index.database.run("INSERT OR REPLACE INTO settings VALUES ('built', 'yes')")
+  })
   return result
 }
 

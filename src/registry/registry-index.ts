@@ -107,11 +107,12 @@ export class RegistryIndex implements AsyncDisposable {
     this.#ids.delete(name)
   }
 
-  /** Empties tables before they are built anew. */
+  /** Empties tables before they are built anew; until `built` is set again, they are known to be incomplete. */
   clear(tables: readonly string[]): void {
     this.#ids.clear()
     this.database.transaction(() => {
       for (const table of tables) this.database.run(`DELETE FROM ${table}`)
+      this.database.run("DELETE FROM settings WHERE key = 'built'")
     })
   }
 

@@ -176,12 +176,16 @@ export class Registry implements AsyncDisposable {
       // Aborted while waiting: the registry ends.
       await setTimeout(choresMs, undefined, { signal, ref: false }).catch(() => {})
       if (signal.aborted) return
-      const expired = await this.store.uploads.expire()
-      if (expired > 0) this.#log.info('uploads expired', { uploads: expired })
       const { every } = this.#config.collect
-      if (every > 0 && !this.#config.readOnly && this.#clock.nowMs() - collectedMs >= every) {
-        await this.collect({})
-        collectedMs = this.#clock.nowMs()
+      const isDue = every > 0 && !this.#config.readOnly && this.#clock.nowMs() - collectedMs >= every
+      if (isDue) collectedMs = this.#clock.nowMs()
+      try {
+        const expired = await this.store.uploads.expire()
+        if (expired > 0) this.#log.info('uploads expired', { uploads: expired })
+        if (isDue) await this.collect({})
+      } catch (error) {
+        // A full disk, say: the next round may do better.
+        this.#log.error('chores failed', { error })
       }
     }
   }

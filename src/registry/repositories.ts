@@ -145,6 +145,8 @@ export class Repositories {
     }
     const found = this.find(repository, reference)
     if (found === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: reference })
+    // Who asks by digest may be about to name it in an index.
+    if ('digest' in reference) this.#options.leases.touch(found.digest)
     return found
   }
 

@@ -264,6 +264,12 @@ test('an index that is lost is built again from the folder', async () => {
       before = await seen(r, subject)
     }
     await rm(join(data, 'wharf'), { recursive: true })
+    {
+      await using r = await startTestRegistry({}, { data })
+      assert.deepEqual(await seen(r, subject), before)
+      // As if building had been interrupted: it is begun again.
+      r.registry.store.index.clear(['tags', 'manifests'])
+    }
     await using r = await startTestRegistry({}, { data })
     assert.deepEqual(await seen(r, subject), before)
   } finally {
