@@ -55,6 +55,11 @@ export class HostForward implements Disposable {
     this.#log = log
   }
 
+  /** These will come, one after the other: they are let through together with the first. */
+  expect(bridges: readonly string[]): void {
+    for (const bridge of bridges) this.#bridges.add(bridge)
+  }
+
   /** A bridge of ours comes. */
   add(bridge: string): void {
     this.#bridges.add(bridge)

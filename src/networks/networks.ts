@@ -107,7 +107,9 @@ export class Networks implements AsyncDisposable {
     if (settings.enableForwarding) writeSysctl('net/ipv4/ip_forward', '1')
     const stored = table.stored()
     // Running containers are never without their network's rules, not while the daemon starts either.
-    firewall.setup(stored.flatMap((record) => this.#storedRules(record)))
+    const rules = stored.flatMap((record) => this.#storedRules(record))
+    firewall.setup(rules)
+    this.#hostForward.expect(rules.map(({ bridge }) => bridge))
     const birth = (): Birth => ({
       id: networkId(this.#parts.ids.hex64()),
       created: formatTimeNs(this.#parts.clock.nowNs()),

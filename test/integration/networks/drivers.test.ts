@@ -1,10 +1,12 @@
-/** The contract of network drivers, for all of them that this kernel has. */
+/** The contracts of network and IPAM drivers, for all there are. */
 import { BridgeDriver } from '../../../src/networks/bridge-driver.ts'
 import { Firewall } from '../../../src/networks/firewall.ts'
 import { HostForward } from '../../../src/networks/host-forward.ts'
 import { ParentDriver } from '../../../src/networks/parent-driver.ts'
 import { createLog } from '../../../src/lib/log.ts'
+import { DefaultIpam, dockerDefaultPools } from '../../../src/networks/ipam.ts'
 import { driverContract } from './driver-contract.ts'
+import { ipamContract } from './ipam-contract.ts'
 
 const log = createLog({ level: 'warn', format: 'text', write: (line) => void process.stderr.write(line) })
 
@@ -35,3 +37,5 @@ driverContract('macvlan on a link', (lab, socket) => {
     [Symbol.dispose]: () => {},
   }
 })
+
+ipamContract('default', () => new DefaultIpam(dockerDefaultPools, 'fd00:1::/48'))
