@@ -36,8 +36,8 @@ export function timeMs(engine: Engine, args: string[]): number {
   return Number(after - before) / 1e6
 }
 
-/** Starts Wharf with its state under `root`. */
-export async function startWharf(root: string): Promise<Engine> {
+/** Starts Wharf with its state under `root`; with `trace`, the phases of its work are written to that file. */
+export async function startWharf(root: string, trace?: string): Promise<Engine> {
   const socket = join(root, 'wharf.sock')
   mkdirSync(root, { recursive: true })
   writeFileSync(join(root, 'daemon.json'), '{}')
@@ -45,7 +45,10 @@ export async function startWharf(root: string): Promise<Engine> {
   const daemon = spawn(
     join(project, 'bin/wharfd'),
     ['--instance', 'bench', '--config-file', join(root, 'daemon.json'), ...directories(root, socket)],
-    { stdio: ['ignore', output, output] },
+    {
+      stdio: ['ignore', output, output],
+      env: { ...process.env, ...(trace !== undefined && { WHARF_TRACE: trace }) },
+    },
   )
   const engine: Engine = {
     name: 'wharf',

@@ -1,6 +1,6 @@
 /**
  * `npm run bench [PART ...]`: measures Wharf, Docker and Podman side by side and prints a table. Without
- * arguments all parts run, which takes about ten minutes on two cores.
+ * arguments all parts run, which takes about ten minutes on two cores. The part `phases` shows where a start's time goes.
  */
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,17 +10,38 @@ import { type Part, engineParts } from './engine-parts.ts'
 import { cli, removeRoot, startDocker, startPodman, startWharf } from './engines.ts'
 import { type Line, report } from './measure.ts'
 import { networkParts } from './network-parts.ts'
+import { phaseTable } from './phases.ts'
 
 const allParts: Record<string, Part> = { ...engineParts, ...networkParts }
 
-async function main(names: string[]): Promise<void> {
-  const parts = (names.length > 0 ? names : Object.keys(allParts)).map((name): Part => {
+const phases = 'phases'
+
+async function showPhases(root: string): Promise<void> {
+  const trace = join(root, 'trace')
+  const wharf = await startWharf(join(root, 'wharf'), trace)
+  try {
+    const archive = join(root, 'busybox.tar')
+    await buildBusyboxArchive(archive)
+    cli(wharf, ['load'], readFileSync(archive))
+    console.log(`${await phaseTable(wharf, trace)}\n`)
+  } finally {
+    await wharf.stop()
+    removeRoot(root)
+  }
+}
+
+async function main(asked: string[]): Promise<void> {
+  const names = asked.filter((name) => name !== phases)
+  const parts = (asked.length > 0 ? names : Object.keys(allParts)).map((name): Part => {
     const part = allParts[name]
-    if (part === undefined) throw new Error(`no such part: ${name} (${Object.keys(allParts).join(', ')})`)
+    if (part === undefined)
+      throw new Error(`no such part: ${name} (${[...Object.keys(allParts), phases].join(', ')})`)
     return part
   })
   const root = join(tmpdir(), 'wharf-bench')
   removeRoot(root)
+  if (asked.length === 0 || asked.includes(phases)) await showPhases(root)
+  if (parts.length === 0) return
   const engines = [await startWharf(join(root, 'wharf')), await startDocker(join(root, 'docker'))]
   engines.push(startPodman(join(root, 'podman')))
   const lines: Line[] = []

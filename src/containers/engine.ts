@@ -92,6 +92,11 @@ export class Containers implements ContainerEngine {
     await this.#core.tasks.idle()
   }
 
+  /** A client came that may be about to start something. */
+  prewarm(): void {
+    this.#core.ports.runtime.prewarm()
+  }
+
   async create(
     request: ContainerCreateRequest,
     options: { name: string; platform: string },

@@ -41,6 +41,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
   const sources = infoSources(parts)
   const routes = [
     ...systemRoutes({
+      prewarm: () => engine.prewarm(),
       info: () => systemInfo(sources),
       version: () => systemVersion(sources),
       diskUsage: (kinds) => diskUsage(usageSources(rooms), kinds),

@@ -14,6 +14,8 @@ export type UsageKind = (typeof usageKinds)[number]
 export type SystemRoutesDeps = {
   info: () => SystemInfo
   version: () => SystemVersion
+  /** Makes a start that may follow quick. Costs next to nothing. */
+  prewarm: () => void
   diskUsage: (kinds: ReadonlySet<UsageKind>) => Promise<DiskUsage>
   /** Logs in to a registry; the answer is an identity token or empty. */
   login: (credentials: unknown, signal: AbortSignal) => Promise<{ status: string; token: string }>
@@ -23,7 +25,8 @@ export type SystemRoutesDeps = {
 export function systemRoutes(deps: SystemRoutesDeps): Route[] {
   return [
     { method: 'GET', path: '/_ping', handle: ping },
-    { method: 'HEAD', path: '/_ping', handle: ping },
+    // The command lines' first request: they may be about to start something.
+    { method: 'HEAD', path: '/_ping', handle: (x) => greet(deps, x) },
     {
       method: 'GET',
       path: '/info',
@@ -40,6 +43,11 @@ export function systemRoutes(deps: SystemRoutesDeps): Route[] {
       },
     },
   ]
+}
+
+function greet(deps: SystemRoutesDeps, x: Exchange): void {
+  deps.prewarm()
+  ping(x)
 }
 
 function ping(x: Exchange): void {

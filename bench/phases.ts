@@ -1,0 +1,67 @@
+/**
+ * Where the time of one `run --rm busybox true` goes: the CLI's own start, then the daemon's trace (src/daemon/trace.ts)
+ * from its first request to its last answer, then what is left of the command. Medians of runs with idle gaps.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { type Engine, timeMs } from './engines.ts'
+import { median, pause } from './measure.ts'
+
+const runs = 25
+const command = ['run', '--rm', 'busybox:latest', 'true']
+
+/** Points at which a phase ends, in the order of a run, with what the phase is. */
+const phases: [RegExp, string][] = [
+  [/^> POST .*\/containers\/create/, 'ping, and the CLI asks for the container'],
+  [/^create:after-files/, 'create: decode, check, writable layer'],
+  [/^< POST .*\/containers\/create/, 'create: row, event, answer'],
+  [/^start:begin/, 'the CLI attaches, waits and starts'],
+  [/^start:after-network/, 'start: mount and network'],
+  [/^start:after-create/, 'start: OCI configuration, keeper'],
+  [/^start:before-run/, 'start: attach, record'],
+  [/^start:after-run/, 'start: crun'],
+  [/^exit:begin/, 'the process runs, the keeper drains and records'],
+  [/^< POST .*\/wait/, 'exit: record, remove the row, answer'],
+]
+
+/** Runs the command on a daemon that was started with a trace; the table as text. */
+export async function phaseTable(engine: Engine, trace: string): Promise<string> {
+  for (let n = 0; n < 3; n++) timeMs(engine, command)
+  const samples = new Map<string, number[]>()
+  const add = (what: string, ms: number) => samples.set(what, [...(samples.get(what) ?? []), ms])
+  for (let n = 0; n < runs; n++) {
+    await pause(300)
+    writeFileSync(trace, '')
+    const from = Number(process.hrtime.bigint() / 1000n)
+    const wholeMs = timeMs(engine, command)
+    await pause(200)
+    let before = from
+    for (const [what, at] of pointsOf(readFileSync(trace, 'utf8'))) {
+      add(what, (at - before) / 1000)
+      before = at
+    }
+    add('the CLI ends', wholeMs - (before - from) / 1000)
+    add('whole command', wholeMs)
+  }
+  const lines = [...samples].map(([what, values]) => `${median(values).toFixed(2).padStart(8)} ms  ${what}`)
+  return ['Phases of wharf run --rm busybox true (medians):', ...lines].join('\n')
+}
+
+/** When each phase ended, in microseconds of the monotonic clock, which both processes share. */
+function pointsOf(text: string): [string, number][] {
+  const points = text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const at = line.indexOf(' ')
+      return { us: Number(line.slice(0, at)), point: line.slice(at + 1) }
+    })
+  const first = points[0]
+  if (first === undefined) throw new Error('the daemon has written no trace')
+  const found: [string, number][] = [['the CLI starts and connects', first.us]]
+  for (const [pattern, what] of phases) {
+    const hit = points.find(({ point }) => pattern.test(point))
+    if (hit === undefined) throw new Error(`no phase "${what}" in the trace`)
+    found.push([what, hit.us])
+  }
+  return found
+}
