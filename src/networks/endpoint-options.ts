@@ -17,7 +17,7 @@ export function interfaceName(options: Readonly<Record<string, string>>): string
 }
 
 /** Parameters of the endpoint's link: `net.ipv4.conf.IFNAME.x=1` as path below /proc/sys and value. Throws invalid. */
-export function interfaceSysctls(
+function interfaceSysctls(
   options: Readonly<Record<string, string>>,
   link: string,
 ): { name: string; value: string }[] {
