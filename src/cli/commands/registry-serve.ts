@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
 import { constants as osConstants } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { flag } from '../../lib/flags.ts'
 import { errorMessage } from '../../spec/errors.ts'
 import { defineCommand } from '../command.ts'
@@ -29,7 +29,13 @@ export const command = defineCommand({
     const args = (['addr', 'data', 'config'] as const)
       .filter((name) => given.has(name))
       .flatMap((name) => [`--${name}`, flags[name]])
-    const child = spawn(registryProgram(), ['serve', ...args], { stdio: 'inherit', env: { ...cli.env } })
+    const program = registryProgram()
+    // Where it can be had, the registry takes this process's place: whoever ends the command ends the registry.
+    if (typeof process.execve === 'function' && isAbsolute(program)) {
+      const env = Object.entries(cli.env).filter((entry): entry is [string, string] => entry[1] !== undefined)
+      process.execve(program, [program, 'serve', ...args], Object.fromEntries(env))
+    }
+    const child = spawn(program, ['serve', ...args], { stdio: 'inherit', env: { ...cli.env } })
     const pass = (signal: NodeJS.Signals) => void child.kill(signal)
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, pass)
     // A terminal sends SIGINT to both; the registry ends first.
