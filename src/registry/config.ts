@@ -153,12 +153,12 @@ export async function loadConfig(sources: {
   return checkConfig(merge(merge(fromFile, environmentSettings(sources.environment)), sources.flags))
 }
 
-/** `HOST:PORT` taken apart; `:PORT` is every address. Throws `invalid`. */
+/** `HOST:PORT` taken apart; the host of `:PORT` is empty, which is every address. Throws `invalid`. */
 export function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]*)):(\d{1,5})$/.exec(address)
   const port = Number(match?.[3])
   if (match === null || port > 65_535) throw new EngineError('invalid', `invalid address: ${address}`)
-  return { host: match[1] ?? (match[2] || '::'), port }
+  return { host: match[1] ?? match[2] ?? '', port }
 }
 
 async function readYaml(path: string): Promise<Record<string, unknown>> {

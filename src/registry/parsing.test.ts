@@ -218,7 +218,7 @@ test('configuration: defaults, durations, sizes, unknown keys, variables of the 
     /REGISTRY_STORAGE_DELETE_ENABLED/,
   )
   assert.throws(() => environmentSettings({ REGISTRY_STORAGE_S3_BUCKET: 'b' }), /only the filesystem/)
-  assert.deepEqual(parseAddress(':5000'), { host: '::', port: 5000 })
+  assert.deepEqual(parseAddress(':5000'), { host: '', port: 5000 })
   assert.deepEqual(parseAddress('[::1]:80'), { host: '::1', port: 80 })
   for (const bad of ['5000', 'a:b', 'x:99999', '']) assert.throws(() => parseAddress(bad), bad)
 })

@@ -125,7 +125,8 @@ export class Registry implements AsyncDisposable {
     const { connections } = this.#config.limits
     if (connections > 0) http.maxConnections = connections
     const { host, port } = parseAddress(this.#config.addr)
-    http.listen(port, host)
+    // Without a host Node takes what the machine has: both families, or IPv4 alone.
+    http.listen(host === '' ? { port } : { port, host })
     await once(http, 'listening')
     this.#http = http
     this.#owned.defer(async () => {

@@ -12,7 +12,9 @@ import { CliError } from '../errors.ts'
 function registryProgram(): string {
   const script = process.argv[1] ?? ''
   const roots = [join(dirname(process.execPath), '..')]
-  if (existsSync(script)) roots.push(join(dirname(realpathSync(script)), '..', '..'))
+  // In a compiled program the script is a name that only the program itself can open.
+  if (!script.startsWith('/$bunfs/') && existsSync(script))
+    roots.push(join(dirname(realpathSync(script)), '..', '..'))
   const paths = roots.map((root) => join(root, 'bin', 'wharf-registry'))
   return paths.find((path) => existsSync(path)) ?? 'wharf-registry'
 }
