@@ -77,7 +77,9 @@ async function throughput(engines: Engine[]): Promise<Line> {
     cli(engine, ['run', '-d', '--name', 'bench-sink', '--network', network, image, ...sink])
     cli(engine, ['run', '-d', '--name', 'bench-source', '--network', network, image, 'sleep', '100000'])
   }
-  const send = `until nc -z bench-sink 9000; do :; done; dd if=/dev/zero bs=64k count=${megabytes * 16} | nc bench-sink 9000`
+  const source = `dd if=/dev/zero bs=64k count=${megabytes * 16} 2>/dev/null`
+  // The sink is away for a moment between two connections.
+  const send = `until ${source} | nc bench-sink 9000; do :; done`
   const figures = await interleaved(
     engines,
     5,
