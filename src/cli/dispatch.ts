@@ -117,7 +117,7 @@ async function runOrRecover(cli: Cli, found: Extract<Found, { kind: 'command' }>
   }
 }
 
-function runGroup(cli: Cli, found: Extract<Found, { kind: 'group' }>): number {
+async function runGroup(cli: Cli, found: Extract<Found, { kind: 'group' }>): Promise<number> {
   const { group, rest } = found
   const path = `${cli.program} ${group.name}`
   const usage = group.name === 'volume' ? `${path} COMMAND` : path
@@ -133,7 +133,16 @@ function runGroup(cli: Cli, found: Extract<Found, { kind: 'group' }>): number {
     cli.stdout.write(groupHelp(cli, group, entries, groups))
     return 0
   }
-  throw new CliError(`${cli.program}: unknown command: ${path} ${parsed.args[0]}\n\n${hint}`)
+  const guess = await didYouMean(cli, [group.name, parsed.args[0] ?? ''])
+  throw new CliError(`${cli.program}: unknown command: ${path} ${parsed.args[0]}\n\n${guess}${hint}`)
+}
+
+/** Names of commands near a mistyped one. Docker's own CLI says nothing, so as `docker` neither do we. */
+async function didYouMean(cli: Cli, words: readonly string[]): Promise<string> {
+  if (cli.program === 'docker') return ''
+  const { suggestions } = await import('./suggest.ts')
+  const names = suggestions(words).map((name) => `    ${cli.program} ${name}\n`)
+  return names.length === 0 ? '' : `Did you mean this?\n${names.join('')}\n`
 }
 
 async function help(cli: Cli, words: readonly string[]): Promise<number> {
@@ -203,7 +212,7 @@ async function dispatch(options: CliOptions, words: readonly string[]): Promise<
     if (first === 'help') return await help(cli, others)
     const found = findCommand(parsed.args)
     if (found === undefined) return await unknownCommand(cli, parsed.args)
-    return found.kind === 'group' ? runGroup(cli, found) : await runOrRecover(cli, found)
+    return found.kind === 'group' ? await runGroup(cli, found) : await runOrRecover(cli, found)
   } finally {
     cli.close()
   }
@@ -214,8 +223,9 @@ async function unknownCommand(cli: Cli, args: readonly string[]): Promise<number
   const { runPlugin } = await import('./plugins.ts')
   const code = await runPlugin(cli, args)
   if (code !== undefined) return code
+  const guess = await didYouMean(cli, args.slice(0, 1))
   throw new CliError(
-    `${cli.program}: unknown command: ${cli.program} ${args[0]}\n\nRun '${cli.program} --help' for more information`,
+    `${cli.program}: unknown command: ${cli.program} ${args[0]}\n\n${guess}Run '${cli.program} --help' for more information`,
   )
 }
 
