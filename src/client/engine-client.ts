@@ -216,6 +216,7 @@ export class EngineClient {
   }
 
   #unreachable(error: unknown): ConnectionError {
+    if (error instanceof ConnectionError) return error
     const { host } = this
     const code = errorCode(error)
     if (host.kind === 'unix' && code === 'EACCES') {
@@ -228,7 +229,7 @@ export class EngineClient {
       const text = `Cannot connect to the Docker daemon at ${host.text}. Is the docker daemon running?`
       return new ConnectionError(text, { absent: true, cause: error })
     }
-    return new ConnectionError(`error during connect: ${errorMessage(error)}`, { cause: error })
+    return new ConnectionError(`error during connect: ${connectReason(error)}`, { cause: error })
   }
 
   async #send(request: RawRequest): Promise<Response | HijackedStream> {
@@ -248,8 +249,15 @@ export class EngineClient {
         const replayable = request.body === undefined || Buffer.isBuffer(request.body)
         if (reused !== undefined && replayable) continue
         if (request.signal?.aborted === true) throw request.signal.reason
-        throw new ConnectionError(`error during connect: ${errorMessage(error.cause)}`, { cause: error })
+        throw new ConnectionError(`error during connect: ${connectReason(error.cause)}`, { cause: error })
       }
     }
   }
+}
+
+/** OpenSSL's report of an alert holds source lines and numbers; Go's, which scripts look for, the alert alone. */
+function connectReason(error: unknown): string {
+  const message = errorMessage(error)
+  const alert = /SSL routines:.*?(?:tlsv1\d?|sslv3) alert ([a-z ]+)/.exec(message)?.[1]
+  return alert === undefined ? message : `remote error: tls: ${alert}`
 }

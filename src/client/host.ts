@@ -1,6 +1,8 @@
 /** Where an engine listens: Docker's `-H` forms, and how a stream to each is opened. */
 import { connect as connectSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { errorCode, errorMessage } from '../spec/errors.ts'
+import { ConnectionError } from './errors.ts'
 
 /** TLS material of an endpoint, as file paths. */
 export type TlsFiles = { ca?: string; cert?: string; key?: string; verify: boolean }
@@ -54,7 +56,17 @@ export function parseHost(value: string, tls?: TlsFiles): EngineHost {
 
 async function secureStream(host: Extract<EngineHost, { kind: 'tcp' }>, files: TlsFiles): Promise<Duplex> {
   const [tls, { readFile }] = await Promise.all([import('node:tls'), import('node:fs/promises')])
-  const read = async (path: string | undefined) => (path === undefined ? undefined : await readFile(path))
+  const read = async (path: string | undefined) => {
+    if (path === undefined) return undefined
+    try {
+      return await readFile(path)
+    } catch (error) {
+      // Not the engine's absence: the caller's own file.
+      const reason = errorCode(error) === 'ENOENT' ? 'no such file or directory' : errorMessage(error)
+      const text = `unable to resolve docker endpoint: open ${path}: ${reason}`
+      throw new ConnectionError(text, { cause: error })
+    }
+  }
   const [ca, cert, key] = await Promise.all([read(files.ca), read(files.cert), read(files.key)])
   return await new Promise((resolve, reject) => {
     const socket = tls.connect({
