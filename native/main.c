@@ -256,13 +256,15 @@ static void run(int signals) {
     polls[1] = (struct pollfd){.fd = reading ? streams.output : -1, .events = POLLIN};
     polls[2] = (struct pollfd){.fd = reading ? streams.error : -1, .events = POLLIN};
     polls[3] = (struct pollfd){.fd = phase > STARTING && input_size > 0 ? streams.input : -1, .events = POLLOUT};
-    size_t count = 4 + clients_poll(polls + 4, MAX_CLIENTS + 1);
+    polls[4] = (struct pollfd){.fd = phase == STARTING ? terminal_wait_fd() : -1, .events = POLLIN};
+    size_t count = 5 + clients_poll(polls + 5, MAX_CLIENTS + 1);
     int ready = poll(polls, count, timeout_ms(held));
     if (ready == 0 && dirty) release();
     if (polls[1].revents != 0 && streams.output >= 0) pump(&streams.output, STREAM_OUT, sizeof chunk);
     if (polls[2].revents != 0 && streams.error >= 0) pump(&streams.error, STREAM_ERR, sizeof chunk);
     if (polls[3].revents != 0) input_write();
-    if (ready > 0) clients_serve(polls + 4, count - 4);
+    if (polls[4].revents != 0) terminal_take();
+    if (ready > 0) clients_serve(polls + 5, count - 5);
     if (phase == WAITING && clients_go()) start();
     if (phase == WAITING && clients_lost()) return;
     if (polls[0].revents != 0) reap(signals);

@@ -15,7 +15,8 @@
 
 #define PIPE_BYTES (256 * 1024)
 
-static int console = -1;
+/* Where the runtime sends the terminal: the listener, the runtime's connection, and what came over it. */
+static int console = -1, console_peer = -1, terminal = -1;
 
 bool record(const char *name, const char *text) {
   char temporary[64];
@@ -89,22 +90,32 @@ pid_t runtime_start(struct streams *streams) {
   return pid;
 }
 
-/* The runtime has sent the terminal before it ended, so nothing here waits. */
-static int take_terminal(void) {
-  int peer = accept4(console, NULL, NULL, SOCK_CLOEXEC);
-  if (peer < 0) return -1;
+int terminal_wait_fd(void) {
+  if (terminal >= 0) return -1;
+  return console_peer >= 0 ? console_peer : console;
+}
+
+/* Takes the terminal as soon as the runtime sends it, so that it has its size before the process runs. */
+void terminal_take(void) {
+  if (terminal >= 0 || console < 0) return;
+  if (console_peer < 0) console_peer = accept4(console, NULL, NULL, SOCK_CLOEXEC);
+  if (console_peer < 0) return;
   char text[256], control[CMSG_SPACE(sizeof(int))];
   struct iovec part = {text, sizeof text};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-  int terminal = -1;
-  if (recvmsg(peer, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) > 0) {
+  ssize_t size = recvmsg(console_peer, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (size > 0) {
     struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
       memcpy(&terminal, CMSG_DATA(head), sizeof terminal);
   }
-  close(peer);
-  if (terminal >= 0) fcntl(terminal, F_SETFL, O_NONBLOCK);
-  return terminal;
+  close(console_peer);
+  console_peer = -1;
+  if (terminal < 0) return;
+  fcntl(terminal, F_SETFL, O_NONBLOCK);
+  struct winsize window = {.ws_row = (unsigned short)options.rows, .ws_col = (unsigned short)options.columns};
+  if (options.rows > 0 && options.columns > 0) ioctl(terminal, TIOCSWINSZ, &window);
 }
 
 static pid_t read_pid(void) {
@@ -120,15 +131,17 @@ static pid_t read_pid(void) {
 static void close_console(void) {
   if (console < 0) return;
   close(console);
+  if (console_peer >= 0) close(console_peer);
   unlink("console");
-  console = -1;
+  console = console_peer = -1;
 }
 
 bool runtime_started(struct streams *streams, pid_t *pid, char *line, size_t size) {
   *pid = read_pid();
   if (*pid < 0) return false;
   if (options.tty) {
-    int terminal = take_terminal();
+    /* The runtime has sent it before it ended, so nothing here waits. */
+    terminal_take();
     close_console();
     if (terminal < 0) {
       kill(*pid, SIGKILL);

@@ -66,6 +66,9 @@ struct streams {
 pid_t runtime_start(struct streams *streams);
 /* The runtime ended well: takes the terminal, finds the process, records it. False when there is none. */
 bool runtime_started(struct streams *streams, pid_t *pid, char *line, size_t size);
+/* While the runtime starts: what to poll for the terminal (-1 for nothing), and what to do then. */
+int terminal_wait_fd(void);
+void terminal_take(void);
 /* The runtime failed: keeps what it wrote for the daemon. */
 void runtime_failed(struct streams *streams);
 bool record(const char *name, const char *text);
