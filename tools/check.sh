@@ -7,5 +7,5 @@ tsc -p tsconfig.json
 tsc -p tsconfig.browser.json
 oxlint --deny-warnings
 oxfmt --check .
-[ -n "${WHARF_NO_KNIP:-}" ] || knip
+knip
 bash tools/setup/run-tests.sh unit

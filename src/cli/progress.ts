@@ -15,7 +15,7 @@ export type ProgressOptions = {
 }
 
 /** The bar with its numbers, as wide as the terminal allows; empty when there is nothing to show. */
-export function progressBar(detail: NonNullable<ProgressMessage['progressDetail']>, width: number): string {
+function progressBar(detail: NonNullable<ProgressMessage['progressDetail']>, width: number): string {
   const { current = 0, total = 0, units, hidecounts } = detail
   if (current <= 0 && total <= 0) return ''
   const show = (value: number) => (units === undefined || units === '' ? humanSize(value) : String(value))

@@ -11,7 +11,7 @@ import { EngineError } from '../spec/errors.ts'
 import { readBody } from './request-body.ts'
 
 /** Largest JSON body that is read, in bytes. */
-export const maxBodyBytes = 4 * 1024 * 1024
+const maxBodyBytes = 4 * 1024 * 1024
 
 /** What an exchange is made of. */
 export type ExchangeParts = {

@@ -18,7 +18,6 @@ const newAddress = 20
 const deleteAddressType = 21
 const newRoute = 24
 const deleteRouteType = 25
-const newNeighbour = 28
 
 const flagExclusive = 0x200
 const flagCreate = 0x400
@@ -274,17 +273,4 @@ export function deleteRoute(route: Route): NetlinkMessage {
   payload.writeUInt8(0, 5)
   payload.writeUInt8(255, 6)
   return { type: deleteRouteType, flags: 0, payload }
-}
-
-/** Sets a permanent neighbour: address to hardware address. */
-export function replaceNeighbour(index: number, address: Buffer, hardware: Buffer): NetlinkMessage {
-  const header = Buffer.alloc(12)
-  header.writeUInt8(address.length === 16 ? familyInet6 : familyInet, 0)
-  header.writeInt32LE(index, 4)
-  header.writeUInt16LE(0x80, 8)
-  return {
-    type: newNeighbour,
-    flags: flagCreate | flagReplace,
-    payload: Buffer.concat([header, attribute(1, address), attribute(2, hardware)]),
-  }
 }

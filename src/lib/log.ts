@@ -1,7 +1,7 @@
 /** The daemon's own log: one line an entry, a constant message with its data in fields. */
 
 /** Severities, least first. */
-export const logLevels = ['debug', 'info', 'warn', 'error'] as const
+const logLevels = ['debug', 'info', 'warn', 'error'] as const
 /** See `logLevels`. */
 export type LogLevel = (typeof logLevels)[number]
 

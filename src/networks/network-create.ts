@@ -9,7 +9,6 @@ import {
   overlaps,
   parseIp,
   parsePrefix,
-  samePrefix,
   type IpPrefix,
 } from './ip-address.ts'
 import type { PoolRecord } from './ipam.ts'
@@ -224,15 +223,4 @@ function addressComplaint(text: string, subnet: IpPrefix): string | undefined {
   return contains(subnet, address)
     ? undefined
     : `parent subnet ${formatPrefix(subnet)} doesn't contain this address`
-}
-
-/** Whether two records have the same addresses: what decides if a default network must be made anew. */
-export function sameSubnets(a: PoolRecord[], b: PoolRecord[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((pool, index) => {
-      const [mine, other] = [parsePrefix(pool.subnet), parsePrefix(b[index]?.subnet ?? '')]
-      return mine !== undefined && other !== undefined && samePrefix(mine, other)
-    })
-  )
 }

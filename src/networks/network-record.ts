@@ -27,7 +27,7 @@ export type NetworkRecord = {
 }
 
 /** Names of the networks that are always there. */
-export const predefinedNetworks: readonly string[] = ['bridge', 'host', 'none']
+const predefinedNetworks: readonly string[] = ['bridge', 'host', 'none']
 
 /** Whether the name is that of a predefined network, or `default`, which stands for one. */
 export function isPredefined(name: string): boolean {

@@ -41,7 +41,7 @@ export function endpointLines(request: SandboxRequest, endpoint: EndpointRecord)
 }
 
 /** Lines of `--add-host`. Throws invalid for `host-gateway` where there is none. */
-export function extraHostLines(request: SandboxRequest, context: EtcContext): HostsLine[] {
+function extraHostLines(request: SandboxRequest, context: EtcContext): HostsLine[] {
   return request.extraHosts.flatMap((entry) => {
     const at = entry.indexOf(':')
     const names = entry.slice(0, at)

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
-import { syncDirectory } from '../lib/atomic-write.ts'
+import { syncDirectory } from '../lib/sync-directory.ts'
 import { errorCode } from '../spec/errors.ts'
 import type { ByteRange, StorageDriver, StorageEntry, StorageSource } from './storage-driver.ts'
 

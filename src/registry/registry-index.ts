@@ -6,7 +6,7 @@
  */
 import { open, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncDirectory } from '../lib/atomic-write.ts'
+import { syncDirectory } from '../lib/sync-directory.ts'
 import { type Digest, digest as toDigest } from '../spec/ids.ts'
 import { Database, textColumn, type Row } from '../store/database.ts'
 import { indexMigrations } from './index-schema.ts'

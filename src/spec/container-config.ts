@@ -117,7 +117,7 @@ export const RestartPolicy = goStruct({ Name: goString(), MaximumRetryCount: goI
 export type RestartPolicy = z.infer<typeof RestartPolicy>
 
 /** Limits of a container: what `update` may change too. Sizes are bytes, -1 is unlimited, 0 is unset. */
-export const resourcesShape = {
+const resourcesShape = {
   CpuShares: goInt(),
   Memory: goInt(),
   NanoCpus: goInt(),

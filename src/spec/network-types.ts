@@ -13,7 +13,7 @@ export const IpamPool = goStruct({
 export type IpamPool = z.infer<typeof IpamPool>
 
 /** Address management of a network. */
-export const Ipam = goStruct({ Driver: goString(), Options: goMap(z.string()), Config: goList(IpamPool) })
+const Ipam = goStruct({ Driver: goString(), Options: goMap(z.string()), Config: goList(IpamPool) })
 /** See the schema of the same name. */
 export type Ipam = z.infer<typeof Ipam>
 

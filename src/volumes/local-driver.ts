@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
-import { syncDirectory } from '../lib/atomic-write.ts'
+import { syncDirectory } from '../lib/sync-directory.ts'
 import { unescapeMountPath } from '../kernel/cgroup-layout.ts'
 import { mountDataAndFlags } from '../kernel/mount-options.ts'
 import { mount, unmount } from '../kernel/mount.ts'

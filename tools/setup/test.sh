@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 bash tools/setup/setup.sh tests
-WHARF_NO_KNIP=1 bash tools/check.sh
+bash tools/check.sh
 failed=0
 for part in integration conformance; do
   echo "== $part"

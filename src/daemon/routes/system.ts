@@ -6,7 +6,7 @@ import type { Route } from '../router.ts'
 import { adaptDiskUsage, adaptInfo } from '../versions.ts'
 
 /** Kinds of objects whose disk usage can be asked for. */
-export const usageKinds = ['container', 'image', 'volume', 'build-cache'] as const
+const usageKinds = ['container', 'image', 'volume', 'build-cache'] as const
 /** See `usageKinds`. */
 export type UsageKind = (typeof usageKinds)[number]
 
