@@ -58,7 +58,11 @@ export class ApiServer {
   listenerServer(tls?: ServerOptions): Server | TlsServer {
     // No request timeout: images are uploaded and logs followed for hours.
     const settings = { requestTimeout: 0, keepAliveTimeout: 0, maxHeaderSize: 1024 * 1024, noDelay: true }
-    const server = tls === undefined ? createHttpServer(settings) : createHttpsServer({ ...settings, ...tls })
+    // Plain HTTP servers of Node leave a connection half open; those with TLS end both ways with the client's stdin.
+    const server =
+      tls === undefined
+        ? createHttpServer(settings)
+        : createHttpsServer({ ...settings, allowHalfOpen: true, ...tls })
     server.timeout = 0
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       this.#serve(request, response, undefined)

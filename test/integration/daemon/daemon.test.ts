@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
@@ -9,7 +10,8 @@ import { text } from 'node:stream/consumers'
 import { before, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { IncomingMessage } from 'node:http'
-import { eventually } from '../../fixtures/processes.ts'
+import { busyboxArchive } from '../../fixtures/busybox-image.ts'
+import { eventually, runCommand } from '../../fixtures/processes.ts'
 import { DaemonFixture, removeLeavings } from './daemon-fixture.ts'
 
 const run = promisify(execFile)
@@ -257,6 +259,15 @@ test('TLS with client verification lets nobody in without a certificate of the a
     '{{.Server.Os}}',
   ])
   assert.equal(stdout, 'linux\n')
+
+  // The client's end of input must not end what the container still has to say.
+  const socket = `unix://${daemon.socket}`
+  await runCommand('docker', ['-H', socket, 'load'], { input: await busyboxArchive() })
+  const input = randomBytes(3_000_001).toString('hex')
+  const args = ['-H', `tcp://127.0.0.1:${port}`, ...flags, 'run', '--rm', '-i', 'busybox', 'cat']
+  const echoed = await runCommand('docker', args, { input })
+  assert.equal(echoed.stderr, '')
+  assert.ok(echoed.stdout === input, `${echoed.stdout.length} of ${input.length} bytes came back`)
 })
 
 test('sockets that systemd passed are used', async () => {
