@@ -72,8 +72,11 @@ export class Execs {
     return exec
   }
 
-  /** Throws conflict unless the exec can be started now. */
+  /** Throws conflict unless the exec can be started now, notFound when its container has gone. */
   requireStartable({ container, id, status }: Exec): void {
+    if (this.#core.registry.byId(container.id) === undefined) {
+      throw new EngineError('notFound', `No such exec instance: ${id}`)
+    }
     if (status !== 'created') {
       const text = status === 'ended' ? 'has already run' : 'is already running'
       throw new EngineError('conflict', `Error: Exec command ${id} ${text}`)

@@ -243,7 +243,8 @@ function linkTarget(path: string): string | undefined {
   try {
     return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return undefined
+    // Gone, or something else since it was looked at.
+    if (isCode(error, 'ENOENT') || isCode(error, 'EINVAL')) return undefined
     throw error
   }
 }

@@ -261,11 +261,17 @@ test('TLS with client verification lets nobody in without a certificate of the a
   assert.equal(stdout, 'linux\n')
 
   // The client's end of input must not end what the container still has to say.
-  const socket = `unix://${daemon.socket}`
-  await runCommand('docker', ['-H', socket, 'load'], { input: await busyboxArchive() })
+  const target = ['-H', `tcp://127.0.0.1:${port}`, ...flags]
+  const loaded = await runCommand('docker', [...target, 'load'], { input: await busyboxArchive() })
+  assert.equal(loaded.code, 0, loaded.stderr)
   const input = randomBytes(3_000_001).toString('hex')
-  const args = ['-H', `tcp://127.0.0.1:${port}`, ...flags, 'run', '--rm', '-i', 'busybox', 'cat']
-  const echoed = await runCommand('docker', args, { input })
+  const echoed = await runCommand(
+    'docker',
+    [...target, 'run', '--rm', '-i', '--network', 'none', 'busybox', 'cat'],
+    {
+      input,
+    },
+  )
   assert.equal(echoed.stderr, '')
   assert.ok(echoed.stdout === input, `${echoed.stdout.length} of ${input.length} bytes came back`)
 })
