@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ask, endpoint, Lab, pings, run, runBeside, serve } from './lab.ts'
+import { eventually } from '../../fixtures/processes.ts'
 
 const publish = (port: number | string, ip = '', key = '80/tcp') => ({
   portBindings: { [key]: [{ HostIp: ip, HostPort: String(port) }] },
@@ -101,7 +102,11 @@ test('containers go on while the daemon is dead, and are adopted: addresses, por
   for (const box of [web, client]) await lab.networks.containers.adopt(box.id, box.state)
   await lab.networks.reconcile([web.id, client.id])
   assert.equal(ask(outside.path, outside.hostAddress, port), `web ${outside.address}`)
-  assert.equal(pings(undefined, gone.state.endpoints['bridge']!.IPAddress), false, 'nobody wanted that one')
+  // The kernel ends a namespace some time after its last user has gone.
+  await eventually(
+    'nobody wanted that one',
+    () => !pings(undefined, gone.state.endpoints['bridge']!.IPAddress),
+  )
   const found = await runBeside(client.state.sandboxKey, 'busybox', 'nslookup', 'web', '127.0.0.11')
   assert.ok(found.output.includes(web.state.endpoints['net']!.IPAddress), found.output)
   await assert.rejects(lab.up('thief', publish(port)), /port is already allocated/)
