@@ -92,9 +92,16 @@ export async function startDocker(root: string): Promise<Engine> {
 
 /** Podman has no daemon: only directories of its own. */
 export function startPodman(root: string): Engine {
+  mkdirSync(root, { recursive: true })
+  const configuration = join(root, 'containers.conf')
+  // Podman raises hard limits by default, which not every machine allows.
+  const limits = '["nofile=1024:1024", "nproc=1024:1024"]'
+  writeFileSync(configuration, `[containers]\ndefault_ulimits = ${limits}\n`)
   const engine: Engine = {
     name: 'podman',
     cli: [
+      'env',
+      `CONTAINERS_CONF=${configuration}`,
       'podman',
       '--root',
       join(root, 'data'),
@@ -109,7 +116,6 @@ export function startPodman(root: string): Engine {
       spawnSync('umount', [join(root, 'data', 'overlay')])
     },
   }
-  mkdirSync(root, { recursive: true })
   return engine
 }
 
