@@ -1,4 +1,5 @@
 /** Resource limits of a container's processes: the daemon's defaults overridden by `--ulimit`. */
+import { ulimitNames } from '../spec/ulimits.ts'
 import type { Resources } from '../spec/container-config.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { OciRlimit } from '../spec/oci-runtime-types.ts'
@@ -8,25 +9,6 @@ export type Ulimit = NonNullable<Resources['Ulimits']>[number]
 
 /** Hard limits of the daemon itself by OCI name; those missing are unlimited. */
 export type HardLimits = Readonly<Record<string, number>>
-
-/** Names that setrlimit(2) knows, as `--ulimit` spells them. */
-const names = new Set([
-  'core',
-  'cpu',
-  'data',
-  'fsize',
-  'locks',
-  'memlock',
-  'msgqueue',
-  'nice',
-  'nofile',
-  'nproc',
-  'rss',
-  'rtprio',
-  'rttime',
-  'sigpending',
-  'stack',
-])
 
 /**
  * What JSON can carry for RLIM_INFINITY (2^64 - 1) is not exact in a double; OCI runtimes are written such that this
@@ -54,7 +36,7 @@ export function ociRlimits(
 export function checkUlimits(asked: readonly Ulimit[], hardLimits: HardLimits | undefined): string[] {
   const warnings: string[] = []
   for (const { Name: name, Soft: soft, Hard: hard } of asked) {
-    if (!names.has(name)) throw new EngineError('invalid', `invalid ulimit type: ${name}`)
+    if (!ulimitNames.has(name)) throw new EngineError('invalid', `invalid ulimit type: ${name}`)
     if (hard >= 0 && (soft < 0 || soft > hard)) {
       throw new EngineError(
         'invalid',

@@ -1,4 +1,5 @@
 /** Values of the flags about limits and devices. Error texts are Docker's. */
+import { ulimitNames } from '../../spec/ulimits.ts'
 import { globSync } from 'node:fs'
 import { normalize } from 'node:path'
 import { parseInteger } from '../../lib/flags.ts'
@@ -7,24 +8,6 @@ import { cut, keyValueMap, parseCsvRecord } from './csv.ts'
 
 /** A resource limit of a process. */
 export type Ulimit = { Name: string; Soft: number; Hard: number }
-
-const ulimitNames = new Set([
-  'core',
-  'cpu',
-  'data',
-  'fsize',
-  'locks',
-  'memlock',
-  'msgqueue',
-  'nice',
-  'nofile',
-  'nproc',
-  'rss',
-  'rtprio',
-  'rttime',
-  'sigpending',
-  'stack',
-])
 
 /** `nofile=1024:2048`. */
 export function parseUlimit(text: string): Ulimit {
