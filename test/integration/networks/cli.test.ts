@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventually, runCommand } from '../../fixtures/processes.ts'
 import { startDaemon, type TestDaemon } from '../../fixtures/test-daemon.ts'
+import { equalInTheEnd } from './lab.ts'
 import { docker, World } from './world.ts'
 
 async function refused(daemon: TestDaemon, args: string, expected: RegExp): Promise<void> {
@@ -139,7 +140,9 @@ test('bad input is refused in Docker’s words and leaves nothing', async () => 
   await daemon.loadBusybox()
   await docker(daemon, 'network', 'create', '--subnet', '10.77.0.0/24', 'a')
   await docker(daemon, 'run', '-d', '--name', 'one', '--network', 'a', 'busybox', 'sleep', '1000')
-  const before = [await docker(daemon, 'network', 'ls'), world.sh('ip', '-br', 'addr')]
+  const state = async () =>
+    [await docker(daemon, 'network', 'ls'), world.sh('ip', '-br', 'addr')].map(withoutWarm)
+  const before = await state()
   const cases: [string, RegExp][] = [
     ['network create a', /network with name a already exists/],
     [
@@ -205,10 +208,7 @@ test('bad input is refused in Docker’s words and leaves nothing', async () => 
   for (const [line, expected] of cases) await refused(daemon, line, expected)
   const leftovers = (await docker(daemon, 'ps', '-aq', '--filter', 'status=created')).split('\n')
   if (leftovers[0] !== '') await docker(daemon, 'rm', ...leftovers)
-  assert.deepEqual(
-    [await docker(daemon, 'network', 'ls'), world.sh('ip', '-br', 'addr')].map(withoutWarm),
-    before.map(withoutWarm),
-  )
+  await equalInTheEnd(state, before, 'nothing is left behind')
 })
 
 /** Without the ends of links made ready, which come and go. */

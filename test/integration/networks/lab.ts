@@ -1,10 +1,13 @@
 /** A place of its own for a test: an instance with names nobody else has, and hosts outside of it. */
+import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { containerId, type ContainerId } from '../../../src/spec/ids.ts'
 import { EndpointSettings } from '../../../src/spec/container-config.ts'
 import type { SandboxRequest, SandboxState } from '../../../src/spec/sandbox-types.ts'
@@ -216,6 +219,24 @@ export async function runBeside(
     once(child, 'close'),
   ])
   return { code: typeof code === 'number' ? code : null, output: output + error }
+}
+
+/**
+ * Asserts what `read` answers in the end. The kernel takes namespaces apart in the background, and the links in them
+ * go after their namespace, so what is left is only known after a while.
+ */
+export async function equalInTheEnd<T>(
+  read: () => T | Promise<T>,
+  expected: T,
+  message: string,
+): Promise<void> {
+  const deadlineMs = Date.now() + 20_000
+  for (;;) {
+    const actual = await read()
+    if (isDeepStrictEqual(actual, expected)) return
+    if (Date.now() > deadlineMs) assert.deepEqual(actual, expected, message)
+    await delay(20)
+  }
 }
 
 /** Whether `path` reaches the address by ICMP. */

@@ -6,8 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
-import { ask, endpoint, Lab, pings, run, runBeside, serve } from './lab.ts'
+import { ask, endpoint, equalInTheEnd, Lab, pings, run, runBeside, serve } from './lab.ts'
 import { eventually } from '../../fixtures/processes.ts'
 
 const publish = (port: number | string, ip = '', key = '80/tcp') => ({
@@ -161,8 +160,5 @@ test('after everything is gone the host is as it was', async () => {
   } finally {
     await lab[Symbol.asyncDispose]()
   }
-  const veths = () => run(undefined, 'ip', '-o', 'link').output.includes(lab.settings.instance)
-  // The kernel ends namespaces in the background.
-  for (let tries = 0; tries < 100 && veths(); tries++) await delay(50)
-  assert.equal(ours(), false)
+  await equalInTheEnd(ours, false, 'nothing on the host bears our name')
 })
