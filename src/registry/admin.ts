@@ -1,12 +1,12 @@
 /**
  * Endpoints of the registry's own, below `/_wharf/`: collection and its preview, deletion and description of a
- * repository.
+ * repository, and its stars.
  */
-import { z } from 'zod'
 import type { App } from './app.ts'
+import { parseCard } from './cards.ts'
 import type { CollectOptions, CollectResult } from './collect.ts'
 import { RegistryError } from './errors.ts'
-import type { Exchange } from './exchange.ts'
+import type { Action, Exchange } from './exchange.ts'
 import type { Gate } from './gate.ts'
 import { checkDelete, emit } from './handling.ts'
 import { checkRepositoryName } from './names.ts'
@@ -19,12 +19,6 @@ export type AdminParts = {
 }
 
 const mostBytes = 64 * 1024
-const cardSchema = z.strictObject({
-  description: z.string().max(1000).optional(),
-  official: z.boolean().optional(),
-  automated: z.boolean().optional(),
-})
-
 /** Answers a request below `/_wharf/`. */
 export async function handleAdmin(parts: AdminParts, exchange: Exchange, rest: string): Promise<void> {
   const { method = '' } = exchange.request
@@ -44,6 +38,10 @@ export async function handleAdmin(parts: AdminParts, exchange: Exchange, rest: s
     exchange.json({ tags })
     return
   }
+  if (rest.startsWith('stars/')) {
+    await star(parts, exchange, checkRepositoryName(rest.slice('stars/'.length)))
+    return
+  }
   if (rest.startsWith('repositories/')) {
     await repository(parts, exchange, checkRepositoryName(rest.slice('repositories/'.length)))
     return
@@ -54,6 +52,11 @@ export async function handleAdmin(parts: AdminParts, exchange: Exchange, rest: s
 async function repository(parts: AdminParts, exchange: Exchange, name: string): Promise<void> {
   const { app } = parts
   const { method } = exchange.request
+  if (method === 'GET' || method === 'HEAD') {
+    may(parts, exchange, { action: 'pull', name })
+    exchange.json(app.cards.card(name, exchange.caller.name))
+    return
+  }
   if (method === 'DELETE') {
     may(parts, exchange, { action: 'delete', name })
     checkWritable(app)
@@ -64,31 +67,45 @@ async function repository(parts: AdminParts, exchange: Exchange, name: string): 
     return
   }
   if (method !== 'PATCH') {
-    throw new RegistryError('UNSUPPORTED', { headers: { Allow: 'DELETE, PATCH' } })
+    throw new RegistryError('UNSUPPORTED', { headers: { Allow: 'DELETE, GET, PATCH' } })
   }
   may(parts, exchange, { action: 'push', name })
   checkWritable(app)
   const body = await exchange.body(mostBytes, () => new RegistryError('SIZE_INVALID', { status: 413 }))
   const card = parseCard(body)
+  if (card === undefined) {
+    throw new RegistryError('UNSUPPORTED', { message: 'not a description', status: 400 })
+  }
   // Marks of trust are not for those who push.
   if (card.official !== undefined || card.automated !== undefined) checkAdmin(parts, exchange)
-  const changed = await app.index.commit(() => app.index.setCard(name, card))
-  if (!changed) throw new RegistryError('NAME_UNKNOWN', { detail: { name } })
+  await app.cards.change(name, card)
   exchange.empty(204)
 }
 
-function parseCard(body: Buffer): z.infer<typeof cardSchema> {
-  try {
-    return cardSchema.parse(JSON.parse(body.toString()))
-  } catch (cause) {
-    throw new RegistryError('UNSUPPORTED', { message: 'not a description', status: 400, cause })
+/** A user's star, given or taken back. */
+async function star(parts: AdminParts, exchange: Exchange, name: string): Promise<void> {
+  const { app } = parts
+  const { method } = exchange.request
+  if (method !== 'PUT' && method !== 'DELETE') {
+    throw new RegistryError('UNSUPPORTED', { headers: { Allow: 'DELETE, PUT' } })
   }
+  may(parts, exchange, { action: 'pull', name })
+  const user = exchange.caller.name
+  if (user === '') {
+    if (!parts.gate().isSignedIn(exchange.caller)) {
+      throw parts.gate().refusal(exchange.request, exchange.caller, undefined)
+    }
+    throw new RegistryError('DENIED', { message: 'stars are given by users, and this registry has none' })
+  }
+  checkWritable(app)
+  await app.cards.star(name, user, method === 'PUT')
+  exchange.empty(204)
 }
 
 function may(
   { gate }: AdminParts,
   exchange: Exchange,
-  { action, name }: { action: 'push' | 'delete'; name: string },
+  { action, name }: { action: Action; name: string },
 ): void {
   if (exchange.caller.may(action, name)) return
   throw gate().refusal(exchange.request, exchange.caller, { repository: name, actions: [action] })

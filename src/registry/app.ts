@@ -1,4 +1,5 @@
 /** What handlers work with. */
+import type { Cards } from './cards.ts'
 import type { RegistryEvents } from './events.ts'
 import type { PullCache } from './pull-cache.ts'
 import type { RegistryIndex } from './registry-index.ts'
@@ -28,6 +29,7 @@ export type App = {
   settings: () => AppSettings
   index: RegistryIndex
   repositories: Repositories
+  cards: Cards
   uploads: Uploads
   driver: StorageDriver
   events: RegistryEvents

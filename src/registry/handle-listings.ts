@@ -53,7 +53,7 @@ export function search(app: App, exchange: Exchange): void {
   const n = Number.isInteger(wanted) && wanted > 0 ? Math.min(wanted, mostResults) : 25
   // The daemon may put our own host before the word.
   const term = query.slice(0, 256).trim().toLowerCase()
-  const results = app.index
+  const results = app.cards
     .search(term, 10_000)
     .filter(({ name }) => exchange.caller.sees(name))
     .slice(0, n)

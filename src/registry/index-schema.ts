@@ -48,4 +48,10 @@ export const indexMigrations: readonly string[] = [
 
   CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   `,
+  `
+  -- Users who starred a repository; repositories.stars counts them.
+  CREATE TABLE stars (
+    repository INTEGER NOT NULL, user TEXT NOT NULL,
+    PRIMARY KEY (repository, user)) STRICT, WITHOUT ROWID;
+  `,
 ]

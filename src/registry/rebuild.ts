@@ -6,15 +6,30 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { isDigest, type Digest } from '../spec/ids.ts'
+import { parseCard, type Cards } from './cards.ts'
 import { RegistryError } from './errors.ts'
 import { parseManifest } from './manifest.ts'
 import { isRepositoryName, isTag } from './names.ts'
 import type { RegistryIndex } from './registry-index.ts'
 import type { StorageDriver } from './storage-driver.ts'
-import { blobPath, blobsRoot, repositoriesRoot, repositoryPath, tagLinkPath } from './tree.ts'
+import {
+  blobPath,
+  blobsRoot,
+  cardPath,
+  repositoriesRoot,
+  repositoryPath,
+  starsPath,
+  tagLinkPath,
+} from './tree.ts'
 
 /** What a rebuild works on. */
-export type RebuildParts = { index: RegistryIndex; driver: StorageDriver; clock: Clock; log: Log }
+export type RebuildParts = {
+  index: RegistryIndex
+  driver: StorageDriver
+  cards: Cards
+  clock: Clock
+  log: Log
+}
 
 /** What was found. */
 export type RebuildResult = {
@@ -34,6 +49,7 @@ const tables = [
   'manifests',
   'manifest_needs',
   'tags',
+  'stars',
 ]
 
 /** Whether the index has never been built, nor used. */
@@ -45,13 +61,11 @@ export function isUnbuilt(index: RegistryIndex): boolean {
 export async function rebuildIndex(parts: RebuildParts): Promise<RebuildResult> {
   const { index, driver } = parts
   const result: RebuildResult = { blobs: 0, repositories: 0, manifests: 0, tags: 0, skipped: 0 }
-  const cards = index.search('', Number.MAX_SAFE_INTEGER)
   // What is interrupted from here on is begun again at the next start.
   index.clear(tables)
   await addBlobs(parts, result)
   for await (const repository of repositoriesIn(driver, '')) await addRepository(parts, repository, result)
   await index.commit(() => {
-    for (const { name, ...card } of cards) index.setCard(name, card)
     index.database.run("INSERT OR REPLACE INTO settings VALUES ('built', 'yes')")
   })
   return result
@@ -94,7 +108,7 @@ async function hasManifests(driver: StorageDriver, repository: string): Promise<
 }
 
 async function addRepository(parts: RebuildParts, repository: string, result: RebuildResult): Promise<void> {
-  const { index, driver, clock, log } = parts
+  const { index, driver, cards, clock, log } = parts
   if (!isRepositoryName(repository)) {
     result.skipped += 1
     return
@@ -109,9 +123,13 @@ async function addRepository(parts: RebuildParts, repository: string, result: Re
     if (content !== undefined) contents.set(digest, content)
     else result.skipped += 1
   }
+  const card = parseCard((await driver.read(cardPath(repository))) ?? Buffer.alloc(0))
+  const stars = await starsOf(driver, repository)
   const nowMs = clock.nowMs()
   index.database.transaction(() => {
     const id = index.ensureRepository(repository, nowMs)
+    if (card !== undefined) cards.set(id, card)
+    for (const user of stars) cards.setStar(id, user, true)
     for (const digest of layers) {
       const size = index.blobSize(digest)
       if (size === undefined) result.skipped += 1
@@ -163,6 +181,15 @@ async function linksIn(driver: StorageDriver, path: string): Promise<Digest[]> {
     }
   }
   return digests
+}
+
+async function starsOf(driver: StorageDriver, repository: string): Promise<string[]> {
+  const users: string[] = []
+  for (const { name } of await driver.list(starsPath(repository))) {
+    const user = (await driver.read(`${starsPath(repository)}/${name}`))?.toString() ?? ''
+    if (user !== '') users.push(user)
+  }
+  return users
 }
 
 async function tagsOf(driver: StorageDriver, repository: string): Promise<[string, Digest][]> {

@@ -24,15 +24,6 @@ export type NewManifest = ManifestRow & {
   manifests: readonly Digest[]
 }
 
-/** A repository as search shows it. */
-export type RepositoryCard = {
-  name: string
-  description: string
-  stars: number
-  official: boolean
-  automated: boolean
-}
-
 /** See the file's head. */
 export class RegistryIndex implements AsyncDisposable {
   readonly database: Database
@@ -100,7 +91,7 @@ export class RegistryIndex implements AsyncDisposable {
 
   /** Forgets a repository with all in it. In a transaction. */
   dropRepository(name: string, id: number): void {
-    for (const table of ['tags', 'manifest_needs', 'manifests', 'repository_blobs']) {
+    for (const table of ['tags', 'manifest_needs', 'manifests', 'repository_blobs', 'stars']) {
       this.database.run(`DELETE FROM ${table} WHERE repository = ?`, id)
     }
     this.database.run('DELETE FROM repositories WHERE id = ?', id)
@@ -121,48 +112,6 @@ export class RegistryIndex implements AsyncDisposable {
     return this.database
       .all('SELECT name FROM repositories WHERE name > ? ORDER BY name LIMIT ?', last, limit)
       .map((row) => textColumn(row, 'name'))
-  }
-
-  /** Repositories whose name or description has the word; the starred first. */
-  search(term: string, limit: number): RepositoryCard[] {
-    const like = `%${term.replace(/[\\%_]/g, String.raw`\$&`)}%`
-    return this.database
-      .all(
-        String.raw`SELECT name, description, stars, official, automated FROM repositories
-         WHERE name LIKE ? ESCAPE '\' OR description LIKE ? ESCAPE '\' ORDER BY stars DESC, name LIMIT ?`,
-        like,
-        like,
-        limit,
-      )
-      .map((row) => ({
-        name: textColumn(row, 'name'),
-        description: textColumn(row, 'description'),
-        stars: Number(row['stars']),
-        official: row['official'] === 1,
-        automated: row['automated'] === 1,
-      }))
-  }
-
-  /** Changes what search shows of a repository; answers whether there is one. In a transaction. */
-  setCard(
-    name: string,
-    card: {
-      description?: string | undefined
-      official?: boolean | undefined
-      automated?: boolean | undefined
-    },
-  ): boolean {
-    const mark = (value: boolean | undefined) => (value === undefined ? null : Number(value))
-    return (
-      this.database.run(
-        `UPDATE repositories SET description = coalesce(?, description), official = coalesce(?, official),
-         automated = coalesce(?, automated) WHERE name = ?`,
-        card.description ?? null,
-        mark(card.official),
-        mark(card.automated),
-        name,
-      ) > 0
-    )
   }
 
   /** Bytes of all different blobs that repositories below a first component have. */

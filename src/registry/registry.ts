@@ -65,7 +65,7 @@ export class Registry implements AsyncDisposable {
     this.#access = parts.access
     this.#rates = new RateLimit(parts.clock)
     this.store = parts.store
-    const { index, repositories, uploads, driver } = parts.store
+    const { index, repositories, cards, uploads, driver } = parts.store
     const events = new RegistryEvents()
     const cache = new PullCache({
       upstreams: parts.config.upstreams,
@@ -80,6 +80,7 @@ export class Registry implements AsyncDisposable {
       settings: () => settingsOf(this.#config),
       index,
       repositories,
+      cards,
       uploads,
       driver,
       events,

@@ -219,7 +219,8 @@ export class Repositories {
       const id = index.repositoryId(repository)
       if (id === undefined) return false
       index.dropRepository(repository, id)
-      for (const part of ['_layers', '_manifests']) journal.remove(`${repositoryPath(repository)}/${part}`)
+      for (const part of ['_layers', '_manifests', '_wharf'])
+        journal.remove(`${repositoryPath(repository)}/${part}`)
       return true
     })
     if (!removed) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
+import { Cards } from './cards.ts'
 import type { RegistryConfig } from './config.ts'
 import { FilesystemDriver } from './filesystem-driver.ts'
 import { Journal } from './journal.ts'
@@ -22,6 +23,7 @@ export type RegistryStore = AsyncDisposable & {
   leases: Leases
   uploads: Uploads
   repositories: Repositories
+  cards: Cards
   clock: Clock
 }
 
@@ -41,8 +43,9 @@ export async function openStore(
   await driver.setUp()
   const journal = undo.use(new Journal(index.database, driver, log.child('journal')))
   journal.wake()
+  const cards = new Cards(index, journal)
   if (isUnbuilt(index)) {
-    const result = await rebuildIndex({ index, driver, clock, log })
+    const result = await rebuildIndex({ index, driver, cards, clock, log })
     if (result.blobs > 0) log.info('index built from the folder', result)
   }
   const leases = new Leases(clock, config.collect.grace)
@@ -70,6 +73,7 @@ export async function openStore(
     leases,
     uploads,
     repositories,
+    cards,
     clock,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

@@ -1,4 +1,5 @@
 /** The folder tree of the reference registry: where blobs and links lie, relative to the storage root. */
+import { createHash } from 'node:crypto'
 import type { Digest } from '../spec/ids.ts'
 
 // The root of everything.
@@ -42,6 +43,21 @@ export function tagPath(repository: string, tag: string): string {
 /** What a tag names now. */
 export function tagLinkPath(repository: string, tag: string): string {
   return `${tagPath(repository, tag)}/current/link`
+}
+
+/** What people say of a repository; the reference registry passes over the folder. */
+export function cardPath(repository: string): string {
+  return `${repositoryPath(repository)}/_wharf/card`
+}
+
+/** The folder of a repository's stars. */
+export function starsPath(repository: string): string {
+  return `${repositoryPath(repository)}/_wharf/stars`
+}
+
+/** A user's star; the file has the user's name, which may be longer than a file's. */
+export function starPath(repository: string, user: string): string {
+  return `${starsPath(repository)}/${createHash('sha256').update(user).digest('hex')}`
 }
 
 /** What a tag named at some time. */

@@ -88,6 +88,47 @@ describe('basic', () => {
     assert.equal(await status(`${r.url}/v2/`, { headers: basic('bob') }), 200)
   })
 
+  test('stars come from users who may pull, count once, and survive the loss of the index', async () => {
+    const data = await mkdtemp(join(tmpdir(), 'wharf-registry-stars-'))
+    try {
+      const settings = { users: users(), rules }
+      {
+        await using r = await startTestRegistry(settings, { data })
+        await pushBlob(r.url, 'team/app', 'x', basic('alice'))
+        await pushBlob(r.url, 'public/app', 'y', basic('root'))
+        const star = (name: string, repository: string, method = 'PUT') =>
+          status(`${r.url}/_wharf/stars/${repository}`, { method, headers: name === '' ? {} : basic(name) })
+        assert.equal(await star('', 'public/app'), 401)
+        assert.equal(await star('root', 'no/such'), 404)
+        for (const user of ['alice', 'bob', 'bob', 'root']) assert.equal(await star(user, 'team/app'), 204)
+        assert.equal(await star('root', 'team/app', 'DELETE'), 204)
+        assert.equal(await star('alice', 'secret/app'), 403)
+        await fetch(`${r.url}/_wharf/repositories/public/app`, {
+          method: 'PATCH',
+          body: '{"description":"app for all","automated":true}',
+          headers: basic('root'),
+        })
+        const card = await json<object>(`${r.url}/_wharf/repositories/team/app`, { headers: basic('bob') })
+        const unmarked = { description: '', official: false, automated: false }
+        assert.deepEqual(card, { name: 'team/app', ...unmarked, stars: 2, starred: true })
+      }
+      await rm(join(data, 'wharf'), { recursive: true })
+      await using r = await startTestRegistry(settings, { data })
+      type Found = { results: { name: string; star_count: number; description: string }[] }
+      const { results } = await json<Found>(`${r.url}/v1/search?q=app`, { headers: basic('alice') })
+      assert.deepEqual(
+        results.map(({ name, star_count }) => [name, star_count]),
+        [
+          ['team/app', 2],
+          ['public/app', 0],
+        ],
+      )
+      assert.equal(results[1]?.description, 'app for all')
+    } finally {
+      await rm(data, { recursive: true, force: true })
+    }
+  })
+
   test('a mount needs the right to pull from where the blob is', async () => {
     await using r = await startTestRegistry({ users: users(), rules })
     const secret = await pushBlob(r.url, 'secret/app', 'hidden bytes', basic('root'))
