@@ -59,10 +59,10 @@ export class Boot {
     await this.#forEach(registry.all(), (container) => this.#settle(container, found))
     this.#lifecycle.deferred = undefined
     await this.#sweep(found)
-    const all = registry.all()
+    const all = [...registry.all().map(({ record }) => record), ...registry.parked()]
     await settled({
       all: all.map(({ id }) => id),
-      withSandbox: all.filter(({ record }) => record.sandbox !== null).map(({ id }) => id),
+      withSandbox: all.filter(({ sandbox }) => sandbox !== null).map(({ id }) => id),
     })
     for (const container of registry.all()) {
       if (!wanted.includes(container) && this.#shouldRun(container)) wanted.push(container)

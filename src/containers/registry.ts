@@ -5,7 +5,8 @@
 import type { Log } from '../lib/log.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { ContainerId } from '../spec/ids.ts'
-import type { Database } from '../store/database.ts'
+import { textColumn, type Database } from '../store/database.ts'
+import { parkedValues } from '../store/parked-rows.ts'
 import { Container } from './container.ts'
 import { ContainerRecord, type ContainerStateRecord } from './record.ts'
 
@@ -34,11 +35,18 @@ export class ContainerRegistry {
     }
   }
 
-  /** Ids of all rows, also of those that could not be read. */
+  /** Ids of all rows, also of those that could not be read and of those put aside. */
   rowIds(): Set<string> {
-    return new Set(
-      this.#database.all('SELECT id FROM containers').map(({ id }) => (typeof id === 'string' ? id : '')),
-    )
+    const rows = this.#database.all('SELECT id FROM containers').map((row) => textColumn(row, 'id'))
+    return new Set([...rows, ...parkedValues(this.#database, 'containers', 'id')])
+  }
+
+  /** Containers on other storage drivers: not shown and not managed, and theirs must stay theirs. */
+  parked(): ContainerRecord[] {
+    return parkedValues(this.#database, 'containers', 'record').flatMap((text) => {
+      const parsed = ContainerRecord.safeParse(parseJson(text))
+      return parsed.success ? [parsed.data] : []
+    })
   }
 
   /** In order of creation. */

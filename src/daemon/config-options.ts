@@ -262,7 +262,12 @@ export const options: readonly Option[] = [
     reload: true,
     help: 'Seconds containers get to stop when the daemon stops them',
   },
-  { key: 'storage-driver', short: 's', kind: 'text', help: 'Driver of root file systems: overlay2 or vfs' },
+  {
+    key: 'storage-driver',
+    short: 's',
+    kind: 'text',
+    help: 'Driver of root file systems: overlay2, overlay, fuse-overlayfs, btrfs or vfs',
+  },
   { key: 'storage-opts', flag: 'storage-opt', kind: 'list', help: 'Option of the storage driver' },
   { key: 'tls', kind: 'flag', help: 'Serve TLS, to any client' },
   { key: 'tlscacert', kind: 'text', help: 'Certificate authority of clients' },

@@ -10,7 +10,6 @@ const refusals: Readonly<Record<string, string>> = {
   'authorization-plugins': 'plugins that decide about requests',
   'userns-remap': 'containers with user and group ids of their own',
   'metrics-addr': 'a metrics address',
-  'storage-opts': 'options of the storage driver',
 }
 
 const ineffective = [

@@ -177,7 +177,6 @@ function checkSettings(settings: Settings): void {
   oneOf('log-format', ['text', 'json'])
   oneOf('default-ipc-mode', ['shareable', 'private'])
   oneOf('default-cgroupns-mode', ['host', 'private'])
-  oneOf('storage-driver', ['', 'overlay2', 'overlayfs', 'vfs'])
   for (const key of ['max-concurrent-downloads', 'max-concurrent-uploads', 'max-download-attempts', 'mtu']) {
     if (settings.number(key, 1) < 0)
       throw new EngineError('invalid', `invalid ${key}: ${settings.number(key, 0)}`)

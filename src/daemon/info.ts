@@ -1,5 +1,5 @@
 /** Answers of `GET /info` and `GET /version`: facts of the kernel, the configuration and what the engine holds. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { arch, hostname } from 'node:os'
 import { kernelWarnings, securityOptions, type KernelFacts } from '../kernel/host-info.ts'
 import { formatTimeNs, type Clock } from '../lib/clock.ts'
@@ -199,17 +199,4 @@ function warnings(sources: InfoSources, settings: Settings): string[] | null {
     )
   }
   return list.length === 0 ? null : list
-}
-
-/** What a directory's file system is called, for the driver status. */
-export function fileSystemOf(directory: string): string {
-  let best = { mountPoint: '', type: 'unknown' }
-  for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n')) {
-    const [, mountPoint = '', type = ''] = line.split(' ')
-    const inside =
-      directory === mountPoint ||
-      directory.startsWith(mountPoint.endsWith('/') ? mountPoint : `${mountPoint}/`)
-    if (inside && mountPoint.length >= best.mountPoint.length) best = { mountPoint, type }
-  }
-  return best.type === 'ext4' ? 'extfs' : best.type
 }

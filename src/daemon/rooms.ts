@@ -75,6 +75,8 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
       host,
       clock,
       storageDriver: live.current.text('storage-driver'),
+      storageOptions: live.current.list('storage-opts'),
+      searchPath: parts.searchPath,
       registrySettings: () => registrySettings(live.current, proxies),
       userAgent: `docker/${productVersion} go/none os/linux wharf/${productVersion}`,
     }),

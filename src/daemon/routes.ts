@@ -4,7 +4,7 @@ import { systemClock } from '../lib/clock.ts'
 import { diskUsage, type UsageSources } from './disk-usage.ts'
 import type { EventJournal } from './events.ts'
 import type { Host } from './hosts.ts'
-import { fileSystemOf, systemInfo, systemVersion, type InfoSources, type RuntimeFacts } from './info.ts'
+import { systemInfo, systemVersion, type InfoSources, type RuntimeFacts } from './info.ts'
 import type { LiveSettings } from './live-settings.ts'
 import type { Rooms } from './rooms.ts'
 import type { Route } from './router.ts'
@@ -91,12 +91,7 @@ function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id 
     dataRoot,
     storage: {
       driver: rooms.files.rootfs.driverName,
-      status: [
-        ['Backing Filesystem', fileSystemOf(dataRoot)],
-        ['Supports d_type', 'true'],
-        ['Native Overlay Diff', 'true'],
-        ['userxattr', 'false'],
-      ],
+      status: rooms.files.rootfs.driverStatus(),
     },
     containers: () => rooms.containers.counts(),
     images: () => rooms.files.service.count(),

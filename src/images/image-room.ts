@@ -17,6 +17,7 @@ import { TaskGroup } from '../lib/task-group.ts'
 import { WorkerPool } from '../lib/worker-pool.ts'
 import type { Platform } from '../spec/image-types.ts'
 import type { Database } from '../store/database.ts'
+import { activateDriver } from '../store/parked-rows.ts'
 import { ImageMaker } from './image-maker.ts'
 import { ImageService, type ImageEvents, type ImageUsers } from './image-service.ts'
 import { ImageStore } from './image-store.ts'
@@ -35,8 +36,12 @@ export type ImageRoomOptions = {
   events: ImageEvents
   host: Platform
   clock?: Clock
-  /** `overlay2` or `vfs`; empty for the best that works. */
+  /** Empty for the one that the root holds already, or the best that works. */
   storageDriver?: string
+  /** The daemon's `storage-opts`. */
+  storageOptions?: readonly string[]
+  /** PATH for programs that a storage driver runs. */
+  searchPath?: string | undefined
   /** A layer that unpacks to more is refused. */
   maxLayerBytes?: number
   /** What the configuration says of registries, asked for every operation. */
@@ -78,11 +83,14 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   const trash = new Trash({ directory: join(root, 'trash'), pool, tasks })
   const driver = await chooseDriver({
     name: options.storageDriver ?? '',
+    options: options.storageOptions ?? [],
+    searchPath: options.searchPath,
     directory: join(root, 'layers'),
     trash,
     pool,
     log: log.child('layers'),
   })
+  activateDriver(database, driver.name)
   const maxLayerBytes = options.maxLayerBytes ?? defaultMaxLayerBytes
   const content = new ContentStore(join(root, 'content'), database)
   const layers = new LayerStore({ database, driver, pool, maxLayerBytes })

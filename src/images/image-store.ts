@@ -11,6 +11,7 @@ import { EngineError } from '../spec/errors.ts'
 import { isDigest, type ChainId, type Digest } from '../spec/ids.ts'
 import type { Platform, ResolvedImage } from '../spec/image-types.ts'
 import { textColumn, type Database } from '../store/database.ts'
+import { parkedValues } from '../store/parked-rows.ts'
 import { containerConfigOf, ImageConfig, parseJson, type ImageRecord } from './image-record.ts'
 import { platformRank, platformText } from './platform.ts'
 import {
@@ -47,6 +48,8 @@ const maxCached = 32
 export class ImageStore implements LayerUsers {
   readonly #options: ImageStoreOptions
   readonly #images = new Map<Digest, ImageRecord>()
+  /** Images that other storage drivers have. */
+  #parked: ImageRecord[] = []
   /** Canonical reference to image id. */
   readonly #references = new Map<string, Digest>()
   readonly #configs = new Map<Digest, ImageConfig>()
@@ -59,11 +62,10 @@ export class ImageStore implements LayerUsers {
   /** Reads all records. */
   load(): void {
     for (const row of this.#options.database.all('SELECT record FROM images')) {
-      // The row was written by this class: its shape is known.
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-      const { image } = JSON.parse(textColumn(row, 'record')) as { image: ImageRecord }
+      const image = imageOf(textColumn(row, 'record'))
       this.#images.set(image.id, image)
     }
+    this.#parked = parkedValues(this.#options.database, 'images', 'record').map(imageOf)
     for (const row of this.#options.database.all('SELECT reference, image_id FROM image_references')) {
       const id = textColumn(row, 'image_id')
       if (isDigest(id)) this.#references.set(textColumn(row, 'reference'), id)
@@ -77,9 +79,9 @@ export class ImageStore implements LayerUsers {
       .filter((id) => id !== undefined)
   }
 
-  /** Whether an image needs a blob. */
+  /** Whether an image needs a blob, also one that waits for its storage driver to come back. */
   needsBlob(): (id: Digest) => boolean {
-    const needed = new Set([...this.#images.values()].flatMap(blobsOf))
+    const needed = new Set([...this.#images.values(), ...this.#parked].flatMap(blobsOf))
     return (id) => needed.has(id)
   }
 
@@ -265,6 +267,12 @@ export class ImageStore implements LayerUsers {
   #now(): string {
     return formatTimeNs(this.#options.clock.nowNs())
   }
+}
+
+/** The image of a row, which this file has written: its shape is known. */
+function imageOf(record: string): ImageRecord {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return (JSON.parse(record) as { image: ImageRecord }).image
 }
 
 /** Digests of all blobs of an image. */

@@ -6,7 +6,7 @@ import { fdPath, openFlags, openRoot, openUnder } from '../kernel/scoped-path.ts
 import { getXattr, listXattrs, setXattr } from '../kernel/xattr.ts'
 import { encodePath, fsPath } from '../lib/path-bytes.ts'
 import { errorCode } from '../spec/errors.ts'
-import { isWhiteout } from './overlay-marks.ts'
+import { isStackAttribute, isWhiteout } from './overlay-marks.ts'
 
 /**
  * Copies owner, mode, times and xattrs of each directory from the topmost of `lowers` that shows it. In overlay the
@@ -29,7 +29,7 @@ export function inheritAttributes(
     chownAt(parent.fd, name, { uid: Number(stats.uid), gid: Number(stats.gid) })
     chmodAt(parent.fd, name, Number(stats.mode) & 0o7777)
     for (const xattr of listXattrs(source)) {
-      const value = xattr.startsWith('trusted.overlay.') ? undefined : getXattr(source, xattr)
+      const value = isStackAttribute(xattr) ? undefined : getXattr(source, xattr)
       if (value !== undefined) setXattr(`${fdPath(parent.fd)}/${name}`, xattr, value)
     }
     setTimesAt(parent.fd, name, { atimeNs: stats.atimeNs, mtimeNs: stats.mtimeNs })

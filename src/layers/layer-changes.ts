@@ -9,7 +9,7 @@ import { listDirectory, openDirectory, type TreeEntry } from '../kernel/tree-wal
 import { getXattr } from '../kernel/xattr.ts'
 import { decodePath, encodePath, fsPath } from '../lib/path-bytes.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
-import { isOpaque, isWhiteout } from './overlay-marks.ts'
+import { isOpaque, isStackMark, isWhiteout } from './overlay-marks.ts'
 
 const modified = 0
 const added = 1
@@ -35,6 +35,7 @@ type Directory = { fd: number; path: string; merged: readonly string[]; opaque: 
 function collect({ fd, path, merged, opaque }: Directory, changes: FilesystemChange[]): void {
   const seen = new Set<string>()
   for (const entry of listDirectory(fd, path)) {
+    if (isStackMark(entry.name)) continue
     seen.add(entry.name)
     const below = lookUp(merged, entry.name)
     if (isWhiteout(entry.stats)) {

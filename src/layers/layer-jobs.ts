@@ -4,6 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
+import { destroySubvolumes } from '../kernel/btrfs.ts'
 import { syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
 import { decompress } from '../lib/decompress.ts'
@@ -80,6 +81,7 @@ export async function runLayerJob(job: LayerJob, context: JobContext): Promise<L
     case 'usage':
       return { bytes: treeBytes(job, context) }
     case 'remove':
+      destroySubvolumes(job.path)
       rmSync(job.path, { recursive: true, force: true })
       return {}
     case 'sync':

@@ -10,7 +10,7 @@ import { decodePath, fsPath } from '../lib/path-bytes.ts'
 import { tarHeader, tarPaddingBytes, type TarEntryType, type TarHeader } from '../lib/tar-format.ts'
 import { encodeTarHeader, tarTrailer } from '../lib/tar-writer.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
-import { isOpaque, isWhiteout } from './overlay-marks.ts'
+import { isOpaque, isStackAttribute, isStackMark, isWhiteout } from './overlay-marks.ts'
 
 const zeros = Buffer.alloc(64 * 1024)
 const pieceBytes = 512 * 1024
@@ -19,7 +19,8 @@ const pieceBytes = 512 * 1024
 export function* layerTar(directory: string): Generator<Uint8Array, void, void> {
   const links = new Map<string, string>()
   const buffer = Buffer.allocUnsafe(pieceBytes)
-  for (const entry of walkTree(directory)) yield* entryBytes(entry, links, buffer)
+  for (const entry of walkTree(directory))
+    if (!isStackMark(entry.name)) yield* entryBytes(entry, links, buffer)
   yield tarTrailer
 }
 
@@ -133,7 +134,7 @@ function deviceMinor(device: bigint): number {
 function xattrsOf(entry: TreeEntry): Map<string, Uint8Array> {
   const xattrs = new Map<string, Uint8Array>()
   for (const name of listXattrs(entry.hostPath)) {
-    if (name.startsWith('trusted.overlay.') || name === 'security.selinux') continue
+    if (isStackAttribute(name) || name === 'security.selinux') continue
     const value = getXattr(entry.hostPath, name)
     if (value !== undefined) xattrs.set(name, value)
   }

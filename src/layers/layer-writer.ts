@@ -28,6 +28,7 @@ import { decodePath, encodePath } from '../lib/path-bytes.ts'
 import { TarError, type TarHeader } from '../lib/tar-format.ts'
 import type { TarEvent } from '../lib/tar-reader.ts'
 import { errorCode } from '../spec/errors.ts'
+import { isStackAttribute } from './overlay-marks.ts'
 import { ParentDirectories } from './parent-directories.ts'
 
 /** What came of a layer's tar. */
@@ -289,7 +290,7 @@ function timesOf(header: TarHeader): { atimeNs: bigint; mtimeNs: bigint } {
 
 /** An archive has no say in how overlay reads its layers. */
 function keptXattrs(header: TarHeader): [string, Uint8Array][] {
-  return [...header.xattrs].filter(([name]) => !name.startsWith('trusted.overlay.'))
+  return [...header.xattrs].filter(([name]) => !isStackAttribute(name))
 }
 
 function setXattrs(path: string, header: TarHeader): void {

@@ -7,6 +7,19 @@ export function isWhiteout(stats: BigIntStats): boolean {
   return stats.isCharacterDevice() && stats.rdev === 0n
 }
 
+/** Names that fuse-overlayfs leaves in an opaque directory beside the attribute. */
+const fuseMarks = new Set(['.wh..opq', '.wh..wh..opq'])
+
+/** Whether a file of an upper directory is bookkeeping of what stacks it, and no file of the container's. */
+export function isStackMark(name: string): boolean {
+  return fuseMarks.has(name)
+}
+
+/** Whether an attribute tells how layers are stacked, and nothing of the file. */
+export function isStackAttribute(name: string): boolean {
+  return name.startsWith('trusted.overlay.') || name.startsWith('user.fuseoverlayfs.')
+}
+
 /** Whether a directory hides the directories of its name in the layers below. */
 export function isOpaque(hostPath: string): boolean {
   return getXattr(hostPath, 'trusted.overlay.opaque')?.toString() === 'y'

@@ -22,6 +22,11 @@ export class OverlayRootfsStore implements LayerUsers {
     return this.#driver.name
   }
 
+  /** `DriverStatus` of info. */
+  driverStatus(): [string, string][] {
+    return this.#driver.status()
+  }
+
   /** Learns which layers the writable ones on disk need. */
   async load(): Promise<void> {
     for (const id of await this.list()) {
@@ -46,11 +51,10 @@ export class OverlayRootfsStore implements LayerUsers {
     topLayer: ChainId | undefined,
     storageOpt: Record<string, string>,
   ): Promise<void> {
-    checkStorageOptions(storageOpt)
     this.#tops.set(id, topLayer)
     try {
       const lowers = topLayer === undefined ? [] : this.#layers.chain(topLayer).map((row) => row.directory)
-      await this.#driver.createWritable(id, lowers)
+      await this.#driver.createWritable(id, lowers, storageOpt)
     } catch (error) {
       await this.remove(id)
       throw error
@@ -95,17 +99,5 @@ export class OverlayRootfsStore implements LayerUsers {
 
   async list(): Promise<ContainerId[]> {
     return (await this.#driver.listWritable()).filter((name) => /^[0-9a-f]{64}$/.test(name)).map(containerId)
-  }
-}
-
-function checkStorageOptions(options: Record<string, string>): void {
-  for (const key of Object.keys(options)) {
-    // moby daemon/graphdriver/overlay2: quotas need project ids of xfs, which this driver does not use yet.
-    throw new EngineError(
-      'internal',
-      key.toLowerCase() === 'size'
-        ? "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
-        : `unknown option ${key}`,
-    )
   }
 }

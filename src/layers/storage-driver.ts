@@ -1,7 +1,7 @@
 /**
  * How layers and containers' file trees stand on disk. A driver knows names and directories; chains, rows and who
  * needs what are the stores' (`layer-store.ts`, `rootfs-store.ts`). All drivers pass one contract suite
- * (test/integration/layers/driver-contract.ts).
+ * (test/integration/layers/driver-contract.test.ts).
  */
 import type { FilesystemChange } from '../spec/container-types.ts'
 
@@ -17,6 +17,8 @@ export interface DraftLayer extends AsyncDisposable {
 export interface StorageDriver {
   /** As `docker info` shows it. */
   readonly name: string
+  /** `DriverStatus` of info. */
+  status(): [string, string][]
   /** Makes the driver's directories and takes half-written layers away. */
   setUp(): Promise<void>
   createLayer(): Promise<DraftLayer>
@@ -26,8 +28,15 @@ export interface StorageDriver {
   /** The layer's own files on the host. */
   layerDirectory(name: string): string
 
-  /** Makes the writable layer of a container on top of the layers. */
-  createWritable(id: string, lowers: readonly string[]): Promise<void>
+  /**
+   * Makes the writable layer of a container on top of the layers. `options` are those of `--storage-opt`. Throws
+   * internal for one that the driver cannot follow.
+   */
+  createWritable(
+    id: string,
+    lowers: readonly string[],
+    options: Readonly<Record<string, string>>,
+  ): Promise<void>
   /** Mounts a container's tree and answers where. Mounting twice is harmless. */
   mountWritable(id: string, options: { volatile: boolean }): Promise<string>
   unmountWritable(id: string): Promise<void>

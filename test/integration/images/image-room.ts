@@ -21,7 +21,7 @@ export type TestRoom = {
   database: Database
   events: TestEvent[]
   users: Map<Digest, ImageUser[]>
-  reopen: () => Promise<void>
+  reopen: (options?: { storageDriver?: string }) => Promise<void>
   /** Closes the room, for another process to use the directory. */
   close: () => Promise<void>
   load: (archive: Buffer) => Promise<ProgressMessage[]>
@@ -30,9 +30,15 @@ export type TestRoom = {
 /** Opens a room that is taken down with the test. */
 export async function openTestRoom(
   t: TestContext,
-  options: { maxLayerBytes?: number; storageDriver?: string } = {},
+  options: {
+    maxLayerBytes?: number
+    storageDriver?: string
+    storageOptions?: string[]
+    /** Where the root is made, instead of the system's directory for such. */
+    parent?: string
+  } = {},
 ): Promise<TestRoom> {
-  const root = mkdtempSync(join(tmpdir(), 'wharf-images-'))
+  const root = mkdtempSync(join(options.parent ?? tmpdir(), 'wharf-images-'))
   const test: Partial<TestRoom> & { events: TestEvent[]; users: Map<Digest, ImageUser[]> } = {
     root,
     events: [],
@@ -47,6 +53,7 @@ export async function openTestRoom(
       users: { usersOf: (id) => test.users.get(id) ?? [] },
       events: { emit: (event) => test.events.push(event) },
       host: { os: 'linux', architecture: 'amd64' },
+      searchPath: process.env['PATH'],
       ...options,
     })
   }
@@ -63,8 +70,9 @@ export async function openTestRoom(
   })
   await open()
   return Object.assign(test, {
-    reopen: async () => {
+    reopen: async (changed: { storageDriver?: string } = {}) => {
       await close()
+      Object.assign(options, changed)
       await open()
       isOpen = true
     },

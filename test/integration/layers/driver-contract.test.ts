@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import { targetReference } from '../../../src/images/image-service.ts'
 import { ContainerConfig } from '../../../src/spec/container-config.ts'
 import { tarHeader } from '../../../src/lib/tar-format.ts'
 import { busyboxImage, imageArchive, tarOf } from '../../../tools/images/busybox.ts'
+import { mountLoop } from '../../fixtures/loop-file-system.ts'
 import { inTree, newContainerId, openTestRoom, type TestRoom } from '../images/image-room.ts'
 
 const busybox = await busyboxImage()
@@ -21,18 +22,22 @@ const second = await tarOf([
 ])
 const archive = await imageArchive([{ ...busybox, layers: [...busybox.layers, second], names: ['two:1'] }])
 
-for (const storageDriver of ['overlay2', 'vfs']) {
+const btrfs = mountLoop('btrfs')
+after(() => btrfs[Symbol.dispose]())
+
+async function start({ room }: TestRoom) {
+  const id = newContainerId()
+  await room.rootfs.prepare(id, room.images.resolve('two:1').topLayer, {})
+  return { id, tree: await room.rootfs.mount(id, { volatile: false }) }
+}
+
+for (const storageDriver of ['overlay2', 'overlay', 'fuse-overlayfs', 'btrfs', 'vfs']) {
+  const where = { storageDriver, ...(storageDriver === 'btrfs' && { parent: btrfs.directory }) }
   const open = async (t: TestContext) => {
-    const test = await openTestRoom(t, { storageDriver })
+    const test = await openTestRoom(t, where)
     await test.load(archive)
     return test
   }
-  const start = async ({ room }: TestRoom) => {
-    const id = newContainerId()
-    await room.rootfs.prepare(id, room.images.resolve('two:1').topLayer, {})
-    return { id, tree: await room.rootfs.mount(id, { volatile: false }) }
-  }
-
   test(`${storageDriver}: a container sees all layers and the init layer`, async (t) => {
     const test = await open(t)
     const { id, tree } = await start(test)
@@ -87,8 +92,11 @@ for (const storageDriver of ['overlay2', 'vfs']) {
     await test.room.rootfs.prepare(made, test.room.images.resolve('made').topLayer, {})
     const result = await test.room.rootfs.mount(made, { volatile: true })
     assert.equal(
-      inTree(result, 'stat -c "%a %h" /data /data/a; ls /var/spool; ls /etc/added 2>/dev/null || echo gone'),
-      '700 2\n644 2\nnew\ngone\n',
+      inTree(
+        result,
+        'stat -c %a /data; stat -c "%a %h" /data/a; ls /var/spool; ls /etc/added 2>/dev/null || echo gone',
+      ),
+      '700\n644 2\nnew\ngone\n',
     )
   })
 
@@ -107,7 +115,7 @@ for (const storageDriver of ['overlay2', 'vfs']) {
   })
 
   test(`${storageDriver}: an image without layers is an empty tree with the init layer`, async (t) => {
-    const test = await openTestRoom(t, { storageDriver })
+    const test = await openTestRoom(t, where)
     await test.load(
       await imageArchive([{ config: { architecture: 'amd64', os: 'linux' }, layers: [], names: ['none:1'] }]),
     )
@@ -118,9 +126,40 @@ for (const storageDriver of ['overlay2', 'vfs']) {
   })
 }
 
-test('an unknown driver is refused, and each driver keeps its own', async (t) => {
-  const test = await openTestRoom(t)
+test('a driver or an option that cannot be had is refused with the reason', async (t) => {
+  const reasons: [string, RegExp][] = [
+    ['zfs', /driver not supported: zfs: the kernel has/],
+    ['aufs', /driver not supported: aufs: the kernel has/],
+    ['devicemapper', /driver not supported: devicemapper: /],
+    ['btrfs', /driver not supported: btrfs: .* is on [a-z]+, not on btrfs/],
+    ['windowsfilter', /driver not supported: windowsfilter$/],
+  ]
+  for (const [storageDriver, reason] of reasons)
+    await assert.rejects(openTestRoom(t, { storageDriver }), reason)
+  const options: [string, RegExp][] = [
+    ['overlay2.size=1G', /overlay2.size only supported for backingFS XFS/],
+    ['dm.fs=xfs', /overlay2: unknown option dm.fs/],
+    ['lonely', /unable to parse storage-opt value lonely/],
+  ]
+  for (const [option, reason] of options)
+    await assert.rejects(openTestRoom(t, { storageDriver: 'overlay2', storageOptions: [option] }), reason)
+  const { room } = await openTestRoom(t, { storageOptions: ['overlay2.override_kernel_check=true'] })
+  assert.equal(room.rootfs.driverName, 'overlay2')
+  await assert.rejects(
+    room.rootfs.prepare(newContainerId(), undefined, { size: '1G' }),
+    /only for overlay over xfs/,
+  )
+})
+
+test('the driver that a root holds layers of is taken again, and each keeps its own', async (t) => {
+  const test = await openTestRoom(t, { storageDriver: 'vfs' })
   await test.load(archive)
-  await assert.rejects(openTestRoom(t, { storageDriver: 'zfs' }), /driver not supported: zfs/)
+  await test.reopen({ storageDriver: '' })
+  assert.equal(test.room.rootfs.driverName, 'vfs')
+  await test.reopen({ storageDriver: 'overlayfs' })
   assert.equal(test.room.rootfs.driverName, 'overlay2')
+  assert.deepEqual(test.room.images.all(), [])
+  await test.reopen({ storageDriver: 'vfs' })
+  const { tree } = await start(test)
+  assert.ok(existsSync(join(tree, 'etc/added')))
 })

@@ -1,11 +1,11 @@
 /**
- * The driver for file systems that overlay cannot use: every layer and every container is a whole copy of what lies
- * below it. Slow and large, and right everywhere. Below `directory`:
+ * The drivers vfs and btrfs: every layer and every container is a whole tree, of what lies below it and its own. vfs
+ * copies, which is slow and large and right everywhere; btrfs takes snapshots of subvolumes. Below `directory`:
  *
- *     layers/NAME/{own,tree}   a layer's own files in overlay's form, and the whole tree up to it
- *     layers/NAME/init         the tree with the init layer's entries, made when first needed
+ *     layers/NAME/tree   the whole tree up to the layer
+ *     layers/NAME/init   that with the init layer's entries, made when first needed
  *     writable/ID/{tree,lowers}
- *     drafts/                  layers being written; emptied at start
+ *     drafts/            layers being written, in overlay's form; emptied at start
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
@@ -17,11 +17,26 @@ import { EngineError, errorCode } from '../spec/errors.ts'
 import { writeInitLayer } from './init-layer.ts'
 import type { LayerJob, LayerJobResult } from './layer-jobs.ts'
 import type { DraftLayer, StorageDriver } from './storage-driver.ts'
+import type { StorageOptionRules } from './storage-options.ts'
 import type { Trash } from './trash.ts'
 
+/** How a driver makes trees. */
+export type TreeMaker = {
+  /** Makes an empty tree. */
+  create(target: string): Promise<void>
+  /** Makes a tree with the content of another. */
+  clone(source: string, target: string): Promise<void>
+  /** Lets a tree grow to so many bytes at most; absent where it cannot be limited. */
+  limit?(tree: string, bytes: number): void
+}
+
 /** What the driver stands on. */
-export type VfsOptions = {
+export type TreeDriverOptions = {
+  name: string
   directory: string
+  trees: TreeMaker
+  status: [string, string][]
+  rules: StorageOptionRules
   trash: Trash
   pool: WorkerPool<LayerJob, LayerJobResult>
 }
@@ -30,19 +45,26 @@ export type VfsOptions = {
 const noLayer = '.none'
 
 /** See the file's head. */
-export class VfsDriver implements StorageDriver {
-  readonly name = 'vfs'
-  readonly #options: VfsOptions
+export class TreeDriver implements StorageDriver {
+  readonly name: string
+  readonly #options: TreeDriverOptions
   readonly #locks = new KeyedMutex()
 
-  constructor(options: VfsOptions) {
+  constructor(options: TreeDriverOptions) {
+    this.name = options.name
     this.#options = options
   }
 
+  status(): [string, string][] {
+    return this.#options.status
+  }
+
   async setUp(): Promise<void> {
-    for (const part of ['layers', 'writable', 'drafts', join('layers', noLayer, 'tree')]) {
+    for (const part of ['layers', 'writable', 'drafts', join('layers', noLayer)]) {
       await mkdir(this.#path(part), { recursive: true, mode: 0o711 })
     }
+    const none = this.#path('layers', noLayer, 'tree')
+    if (!(await exists(none))) await this.#options.trees.create(none)
     for (const draft of await readdir(this.#path('drafts'))) {
       await this.#options.trash.discard(this.#path('drafts', draft))
     }
@@ -55,8 +77,10 @@ export class VfsDriver implements StorageDriver {
     return {
       directory,
       publish: async (name, lowers) => {
-        const below = lowers.slice(0, 1).map((lower) => this.#path('layers', lower, 'tree'))
-        await this.#copy([...below, directory], join(draft, 'tree'))
+        const tree = join(draft, 'tree')
+        await this.#options.trees.clone(this.#path('layers', lowers[0] ?? noLayer, 'tree'), tree)
+        await this.#options.pool.run({ kind: 'merge', sources: [directory], target: tree })
+        await this.#options.trash.discard(directory)
         await this.#options.trash.discard(this.#path('layers', name))
         await rename(draft, this.#path('layers', name))
       },
@@ -72,15 +96,23 @@ export class VfsDriver implements StorageDriver {
     return (await readdir(this.#path('layers'))).filter((name) => name !== noLayer)
   }
 
+  /** The whole tree, as what shows at a path through all layers is what shows in the topmost. */
   layerDirectory(name: string): string {
-    return this.#path('layers', name, 'own')
+    return this.#path('layers', name, 'tree')
   }
 
-  async createWritable(id: string, lowers: readonly string[]): Promise<void> {
+  async createWritable(
+    id: string,
+    lowers: readonly string[],
+    options: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const sizeBytes = this.#options.rules.check(options)
     const init = await this.#ensureInit(lowers)
+    const tree = this.#path('writable', id, 'tree')
     await mkdir(this.#path('writable', id), { recursive: true, mode: 0o711 })
     await writeFile(this.#path('writable', id, 'lowers'), JSON.stringify(lowers))
-    await this.#copy([init], this.#path('writable', id, 'tree'))
+    await this.#options.trees.clone(init, tree)
+    if (sizeBytes !== undefined) this.#options.trees.limit?.(tree, sizeBytes)
   }
 
   async mountWritable(id: string): Promise<string> {
@@ -153,19 +185,13 @@ export class VfsDriver implements StorageDriver {
     if (await exists(target)) return target
     const draft = this.#path('drafts', randomBytes(8).toString('hex'))
     try {
-      await this.#copy([this.#path('layers', lowers[0] ?? noLayer, 'tree')], draft)
+      await this.#options.trees.clone(this.#path('layers', lowers[0] ?? noLayer, 'tree'), draft)
       writeInitLayer(draft)
       await rename(draft, target)
     } finally {
       await this.#options.trash.discard(draft)
     }
     return target
-  }
-
-  /** A new tree of some trees laid over one another, the last on top. */
-  async #copy(sources: string[], target: string): Promise<void> {
-    await mkdir(target, { mode: 0o755 })
-    await this.#options.pool.run({ kind: 'merge', sources, target })
   }
 }
 

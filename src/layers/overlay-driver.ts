@@ -1,6 +1,6 @@
 /**
- * The default driver: a directory a layer, stacked by the kernel's overlay (`kernel/overlay.ts` says with which
- * options and why). Below `directory`:
+ * The drivers overlay2 (the default), overlay and fuse-overlayfs: a directory a layer, in the kernel's form, stacked by
+ * the kernel (`kernel/overlay.ts` says with which options and why) or by a FUSE process a mount. Below `directory`:
  *
  *     layers/NAME/diff            a layer's files
  *     layers/NAME/init            the init layer of images that end in this layer, made when first needed
@@ -8,23 +8,31 @@
  *     drafts/                     layers being written; emptied at start
  */
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unmount, unmountInBackground } from '../kernel/mount.ts'
-import { mountOverlay } from '../kernel/overlay.ts'
+import type { OverlayMount } from '../kernel/overlay.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
 import { EngineError, errorCode } from '../spec/errors.ts'
+import { fileSystemName } from './file-system-name.ts'
 import { inheritAttributes } from './inherit.ts'
 import { writeInitLayer } from './init-layer.ts'
 import type { LayerJob, LayerJobResult } from './layer-jobs.ts'
 import type { DraftLayer, StorageDriver } from './storage-driver.ts'
+import type { StorageOptionRules } from './storage-options.ts'
 import type { Trash } from './trash.ts'
 
-/** What the driver stands on. `directory` must be on a file system that overlay takes as upper. */
-export type Overlay2Options = {
+/** What the driver stands on. `directory` must be on a file system that the mounts take as upper. */
+export type OverlayDriverOptions = {
+  name: string
   directory: string
+  mount: (request: OverlayMount) => Promise<void>
+  /** Rows of `info` beside the file system's name. */
+  status: readonly [string, string][]
+  rules: StorageOptionRules
   trash: Trash
   pool: WorkerPool<LayerJob, LayerJobResult>
 }
@@ -33,16 +41,21 @@ export type Overlay2Options = {
 const noLayer = '.none'
 
 /** See the file's head. */
-export class Overlay2Driver implements StorageDriver {
-  readonly name = 'overlay2'
-  readonly #options: Overlay2Options
+export class OverlayDriver implements StorageDriver {
+  readonly name: string
+  readonly #options: OverlayDriverOptions
   readonly #locks = new KeyedMutex()
   /** Init layers known to be there. */
   readonly #inits = new Set<string>()
   readonly #lowers = new Map<string, readonly string[]>()
 
-  constructor(options: Overlay2Options) {
+  constructor(options: OverlayDriverOptions) {
+    this.name = options.name
     this.#options = options
+  }
+
+  status(): [string, string][] {
+    return [['Backing Filesystem', fileSystemName(this.#options.directory)], ...this.#options.status]
   }
 
   async setUp(): Promise<void> {
@@ -51,7 +64,7 @@ export class Overlay2Driver implements StorageDriver {
     }
     for (const draft of await readdir(this.#path('drafts'))) {
       const path = this.#path('drafts', draft)
-      if (await isMounted(path, 'merged')) unmount(join(path, 'merged'), { detached: true })
+      if (isMounted(path, 'merged')) unmount(join(path, 'merged'), { detached: true })
       await this.#options.trash.discard(path)
     }
   }
@@ -86,7 +99,12 @@ export class Overlay2Driver implements StorageDriver {
     return this.#path('layers', name, 'diff')
   }
 
-  async createWritable(id: string, lowers: readonly string[]): Promise<void> {
+  async createWritable(
+    id: string,
+    lowers: readonly string[],
+    options: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    this.#options.rules.check(options)
     const init = await this.#ensureInit(lowers)
     const directory = this.#path('writable', id)
     const diff = join(directory, 'diff')
@@ -106,17 +124,17 @@ export class Overlay2Driver implements StorageDriver {
     using _lock = await this.#locks.acquire(id)
     const directory = this.#path('writable', id)
     const target = join(directory, 'merged')
-    if (await isMounted(directory, 'merged')) return target
+    if (isMounted(directory, 'merged')) return target
     const lowers = await this.#lowerDirectories(id)
     const upper = { directory: join(directory, 'diff'), work: join(directory, 'work') }
-    mountOverlay({ lowers, upper, target, volatile })
+    await this.#options.mount({ lowers, upper, target, volatile })
     return target
   }
 
   async unmountWritable(id: string): Promise<void> {
     using _lock = await this.#locks.acquire(id)
     const directory = this.#path('writable', id)
-    if (await isMounted(directory, 'merged')) await unmountInBackground(join(directory, 'merged'))
+    if (isMounted(directory, 'merged')) await unmountInBackground(join(directory, 'merged'))
   }
 
   async removeWritable(id: string): Promise<void> {
@@ -217,7 +235,7 @@ export class Overlay2Driver implements StorageDriver {
     const directories = (lowers.length === 0 ? [noLayer] : lowers).map((name) => this.layerDirectory(name))
     try {
       inheritAttributes(upper.directory, ['/'], directories)
-      mountOverlay({ lowers: directories, upper, target: merged })
+      await this.#options.mount({ lowers: directories, upper, target: merged })
       try {
         writeInitLayer(merged)
       } finally {
@@ -241,13 +259,18 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Whether something is mounted at a directory's entry: it then is on another device than the directory. */
-async function isMounted(directory: string, name: string): Promise<boolean> {
+/**
+ * Whether something is mounted at a directory's entry: it then is on another device than the directory. A mount whose
+ * FUSE process is gone is taken away, to be made anew.
+ */
+function isMounted(directory: string, name: string): boolean {
+  const target = join(directory, name)
   try {
-    const [outer, inner] = await Promise.all([stat(directory), stat(join(directory, name))])
-    return outer.dev !== inner.dev
+    return statSync(directory).dev !== statSync(target).dev
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return false
-    throw error
+    if (errorCode(error) !== 'ENOTCONN') throw error
+    unmount(target, { detached: true })
+    return false
   }
 }
