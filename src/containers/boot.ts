@@ -15,9 +15,8 @@ import { recordRunning } from './launch.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { joinedContainer } from './modes.ts'
 import type { ContainerTask } from './ports.ts'
-import { destroy, removeFiles } from './remove.ts'
+import { destroy, removeLeavings } from './remove.ts'
 import { isNoPolicy, wantsRestart } from './restart-policy.ts'
-import { unknownSandbox } from './sandbox-request.ts'
 
 /** Exit code of a container that ended while nobody looked and left no trace, as after a power cut. */
 const unknownExitCode = 255
@@ -178,13 +177,7 @@ export class Boot {
     const ids = [...orphans].filter((id) => !rows.has(id)).map((id) => containerId(id))
     await this.#forEach(ids, async (id) => {
       core.log.info('sweeping leavings', { id })
-      if (found.tasks.has(id)) await core.cleanUp('sweep task', id, () => core.ports.runtime.remove(id))
-      if (found.sandboxes.has(id)) {
-        await core.cleanUp('sweep network', id, () => core.ports.networking.remove(id, unknownSandbox))
-      }
-      await core.cleanUp('sweep shm', id, () => core.host.unmountShm(`${core.directoryOf(id)}/shm`))
-      await core.cleanUp('sweep mount', id, () => core.ports.rootfs.unmount(id))
-      await removeFiles(core, id)
+      await removeLeavings(core, id, { task: found.tasks.has(id), sandbox: found.sandboxes.has(id) })
     })
   }
 
@@ -225,7 +218,8 @@ export class Boot {
   }
 }
 
-async function containerDirectories(root: string): Promise<string[]> {
+/** Ids that have a directory below the containers' root. */
+export async function containerDirectories(root: string): Promise<string[]> {
   try {
     return (await readdir(root)).filter((name) => /^[0-9a-f]{64}$/.test(name))
   } catch (error) {

@@ -20,6 +20,7 @@ import type {
   FilesystemChange,
 } from '../spec/container-types.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
+import type { StoreProblem } from '../lib/store-problem.ts'
 import type { ContainerId, ExecId } from '../spec/ids.ts'
 import type { AttachOptions } from '../spec/task-types.ts'
 import { attachTo } from './attach.ts'
@@ -33,6 +34,7 @@ import type {
   Filters,
   WaitCondition,
 } from './contract.ts'
+import { checkContainers } from './container-check.ts'
 import { Core, type CoreOptions } from './core.ts'
 import { createContainer } from './create.ts'
 import { parseDetachKeys } from './detach-keys.ts'
@@ -272,6 +274,16 @@ export class Containers implements ContainerEngine {
 
   logEvent(reference: string, action: string, attributes: Record<string, string> = {}): void {
     this.#core.emit(this.#find(reference), action, attributes)
+  }
+
+  /** Ids of all containers. */
+  ids(): ContainerId[] {
+    return this.#core.registry.all().map(({ id }) => id)
+  }
+
+  /** What is wrong with containers, their files, tasks and mounts. `roots`: below which mounts are the engine's. */
+  check(roots: readonly string[]): AsyncGenerator<StoreProblem> {
+    return checkContainers(this.#core, roots)
   }
 
   usersOfImage(imageId: string): { id: ContainerId; name: string; running: boolean }[] {

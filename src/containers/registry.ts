@@ -49,6 +49,11 @@ export class ContainerRegistry {
     })
   }
 
+  /** Whether there is a container of this id, or one is being made. */
+  isKnown(id: string): boolean {
+    return this.#byId.has(id) || [...this.#idByName.values()].includes(id)
+  }
+
   /** In order of creation. */
   all(): Container[] {
     return [...this.#byId.values()]

@@ -8,6 +8,7 @@ import type { Container } from './container.ts'
 import type { Core } from './core.ts'
 import type { Execs } from './exec.ts'
 import { statusOf } from './record.ts'
+import { unknownSandbox } from './sandbox-request.ts'
 import { killAndWait } from './stop.ts'
 
 /** Options of a removal. `reference` is how the client named it, for the texts. */
@@ -102,6 +103,21 @@ export async function removeFiles(core: Core, id: Container['id']): Promise<void
     core.cleanUp('remove rootfs', id, () => core.ports.rootfs.remove(id)),
     core.cleanUp('remove directory', id, () => rm(core.directoryOf(id), { recursive: true, force: true })),
   ])
+}
+
+/** Removes all that a container without a row may have left: what runs, its network, its mounts and its files. */
+export async function removeLeavings(
+  core: Core,
+  id: Container['id'],
+  found: { task: boolean; sandbox: boolean },
+): Promise<void> {
+  if (found.task) await core.cleanUp('sweep task', id, () => core.ports.runtime.remove(id))
+  if (found.sandbox) {
+    await core.cleanUp('sweep network', id, () => core.ports.networking.remove(id, unknownSandbox))
+  }
+  await core.cleanUp('sweep shm', id, () => core.host.unmountShm(`${core.directoryOf(id)}/shm`))
+  await core.cleanUp('sweep mount', id, () => core.ports.rootfs.unmount(id))
+  await removeFiles(core, id)
 }
 
 function dropLinksTo(core: Core, removed: Container): void {

@@ -70,6 +70,35 @@ export class ContentStore {
     return row === undefined ? undefined : { digest: id, size: Number(row['size']) }
   }
 
+  /** All blobs that have a row. */
+  all(): Blob[] {
+    return this.#database
+      .all('SELECT digest, size FROM blobs ORDER BY digest')
+      .flatMap(({ digest: id, size }) =>
+        typeof id === 'string' && isDigest(id) ? [{ digest: id, size: Number(size) }] : [],
+      )
+  }
+
+  /** Whether work under way holds a blob. */
+  isLeased(id: Digest): boolean {
+    return this.#leases.has(id)
+  }
+
+  /** The files that stand where blobs are kept, each with the digest it claims to have. */
+  async files(): Promise<{ path: string; digest: Digest | undefined }[]> {
+    const found: { path: string; digest: Digest | undefined }[] = []
+    for (const algorithm of algorithms) {
+      for (const name of await readdir(join(this.#directory, algorithm))) {
+        const id = `${algorithm}:${name}`
+        found.push({
+          path: join(this.#directory, algorithm, name),
+          digest: isDigest(id) ? id : undefined,
+        })
+      }
+    }
+    return found
+  }
+
   /** Bytes of all blobs. */
   totalBytes(): number {
     return Number(this.#database.get('SELECT sum(size) AS total FROM blobs')?.['total'] ?? 0)
@@ -180,18 +209,12 @@ export class ContentStore {
 
   /** At start: removes blobs that nobody needs and files without a row. */
   async sweep(isNeeded: (id: Digest) => boolean): Promise<void> {
-    const rows = this.#database.all('SELECT digest FROM blobs')
     await this.collect(
-      rows.map((row) => row['digest']).filter((id) => typeof id === 'string' && isDigest(id)),
+      this.all().map((blob) => blob.digest),
       isNeeded,
     )
-    for (const algorithm of algorithms) {
-      for (const name of await readdir(join(this.#directory, algorithm))) {
-        const id = `${algorithm}:${name}`
-        if (!isDigest(id) || this.get(id) === undefined) {
-          await rm(join(this.#directory, algorithm, name), { force: true })
-        }
-      }
+    for (const { path, digest: id } of await this.files()) {
+      if (id === undefined || this.get(id) === undefined) await rm(path, { force: true })
     }
   }
 

@@ -65,18 +65,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const events = stack.use(new EventJournal({ database, clock: systemClock, log: log.child('events') }))
   const id = daemonId(database)
   const facts = readKernelFacts()
+  const state = { live, events, facts, dataRoot, execRoot, database }
   const rest = stack.use(new IdleRest())
   const trace = options.traceFile === undefined ? undefined : traceTo(options.traceFile)
   const rooms = stack.use(
     await buildRooms({
-      live,
+      ...state,
       log,
-      database,
-      events,
       clock: systemClock,
-      facts,
-      dataRoot,
-      execRoot,
       searchPath,
       ...(options.proxies !== undefined && { proxies: options.proxies }),
       ...(trace !== undefined && { faults: tracedPoints(trace) }),
@@ -84,7 +80,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
   )
   const runtime = await liveRuntimeFacts(live, searchPath)
-  const routes = buildRoutes({ live, rooms, events, facts, hosts, dataRoot, runtime, id })
+  const routes = buildRoutes({ ...state, rooms, hosts, runtime, id })
   const server = new ApiServer({
     router: new Router(routes),
     log: log.child('api'),

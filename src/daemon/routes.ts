@@ -1,6 +1,7 @@
 /** All routes of the API, and what stands behind those that no room owns: info, version, disk usage. */
 import type { KernelFacts } from '../kernel/host-info.ts'
 import { systemClock } from '../lib/clock.ts'
+import type { Database } from '../store/database.ts'
 import { diskUsage, type UsageSources } from './disk-usage.ts'
 import type { EventJournal } from './events.ts'
 import type { Host } from './hosts.ts'
@@ -21,6 +22,7 @@ import { networkRoutes } from './routes/networks.ts'
 import { registryRoutes } from './routes/registry.ts'
 import { systemRoutes } from './routes/system.ts'
 import { volumeRoutes } from './routes/volumes.ts'
+import { systemCheck, type CheckParts } from './system-check.ts'
 
 /** What routes are built from. */
 export type RoutesParts = {
@@ -30,6 +32,8 @@ export type RoutesParts = {
   facts: KernelFacts
   hosts: readonly Host[]
   dataRoot: string
+  execRoot: string
+  database: Database
   runtime: () => RuntimeFacts
   id: string
 }
@@ -45,6 +49,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
       info: () => systemInfo(sources),
       version: () => systemVersion(sources),
       diskUsage: (kinds) => diskUsage(usageSources(rooms), kinds),
+      check: (options, signal) => systemCheck(checkParts(parts), options, signal),
       login: (credentials, signal) => rooms.files.registry.login(credentials, signal),
     }),
     ...eventRoutes(events, systemClock),
@@ -64,6 +69,18 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...registryRoutes(rooms.files.registry),
     ...imageRoutes(rooms.files.service, commitsOf(engine, rooms.files.service), rooms.files.registry),
   ]
+}
+
+function checkParts({ rooms, database, dataRoot, execRoot }: RoutesParts): CheckParts {
+  const { files, volumes, containers } = rooms
+  return {
+    database,
+    files: files.check,
+    images: files.images,
+    volumes,
+    containers,
+    roots: [dataRoot, execRoot],
+  }
 }
 
 function usageSources({ containers, files, volumes }: Rooms): UsageSources {

@@ -21,6 +21,7 @@ import { activateDriver } from '../store/parked-rows.ts'
 import { ImageMaker } from './image-maker.ts'
 import { ImageService, type ImageEvents, type ImageUsers } from './image-service.ts'
 import { ImageStore } from './image-store.ts'
+import { ImageRoomCheck } from './store-check.ts'
 import { openRegistryRoom } from './registry-room.ts'
 import type { Registries } from './registries.ts'
 import type { RegistrySettings } from './registry-endpoints.ts'
@@ -59,6 +60,7 @@ export interface ImageRoom extends AsyncDisposable {
   readonly rootfs: OverlayRootfsStore
   readonly layers: LayerStore
   readonly content: ContentStore
+  readonly check: ImageRoomCheck
   /** Resolves when nothing is being removed in the background any more. */
   idle(): Promise<void>
 }
@@ -126,6 +128,7 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
     rootfs,
     layers,
     content,
+    check: new ImageRoomCheck({ content, layers, images }),
     idle: () => tasks.idle(),
     [Symbol.asyncDispose]: async () => {
       await tasks.idle()

@@ -7,9 +7,10 @@
 import { textColumn, type Database, type Row } from '../store/database.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
-import { chainId, diffId, type ChainId, type DiffId } from '../spec/ids.ts'
+import { chainId, diffId, isDigest, type ChainId, type DiffId } from '../spec/ids.ts'
 import { LayerApply, type AppliedLayers, type LayerSource } from './layer-apply.ts'
 import type { LayerJob, LayerJobResult } from './layer-jobs.ts'
+import { compareLayer, restoreLayer, type LayerBlob } from './layer-restore.ts'
 import type { StorageDriver } from './storage-driver.ts'
 
 /** A layer that is there. */
@@ -130,8 +131,7 @@ export class LayerStore {
 
   /** Removes those of the chains that nobody needs, from the top down; answers what went, in that order. */
   async collect(tops: readonly ChainId[]): Promise<Layer[]> {
-    const used = new Set<ChainId>(this.#leases.keys())
-    for (const users of this.#users) for (const id of users.layersInUse()) used.add(id)
+    const used = this.#heldLayers()
     const removed: Layer[] = []
     this.#options.database.transaction(() => {
       for (const top of tops) this.#collectChain(top, used, removed)
@@ -142,6 +142,47 @@ export class LayerStore {
       if (this.get(layer.chainId) === undefined) await this.#options.driver.removeLayer(layer.directory)
     }
     return removed
+  }
+
+  /** Layers that somebody needs, those below them included. */
+  neededLayers(): Set<ChainId> {
+    const needed = new Set<ChainId>()
+    for (const held of this.#heldLayers()) {
+      // A lease may be on a layer that is still being made.
+      for (let next: ChainId | undefined = held; next !== undefined && !needed.has(next);) {
+        needed.add(next)
+        next = this.get(next)?.parent
+      }
+    }
+    return needed
+  }
+
+  /** Unpacks a layer anew where its files were lost. Throws when the blob is not what the layer was made of. */
+  async restore(layer: Layer, blob: LayerBlob, signal: AbortSignal): Promise<void> {
+    using _lock = await this.#locks.acquire(layer.chainId, signal)
+    const below = layer.parent === undefined ? [] : this.chain(layer.parent)
+    await restoreLayer(this.#options, { layer, below, blob }, signal)
+  }
+
+  /** What differs between a layer's files and what its blob unpacks to; undefined when nothing does. */
+  async compare(layer: Layer, blob: LayerBlob, signal: AbortSignal): Promise<string | undefined> {
+    return compareLayer(this.#options, { layer, blob }, signal)
+  }
+
+  /** Removes the files of a name that no row has, unless a layer of that name came meanwhile. */
+  async removeUnowned(directory: string): Promise<void> {
+    const name = `sha256:${directory}`
+    using _lock = await this.#locks.acquire(name)
+    const isOwned =
+      isDigest(name) && (this.get(chainId(name)) ?? this.#leases.get(chainId(name))) !== undefined
+    if (!isOwned) await this.#options.driver.removeLayer(directory)
+  }
+
+  /** Layers that somebody holds by name: topmost ones of users, and those of work under way. */
+  #heldLayers(): Set<ChainId> {
+    const held = new Set<ChainId>(this.#leases.keys())
+    for (const users of this.#users) for (const id of users.layersInUse()) held.add(id)
+    return held
   }
 
   #collectChain(top: ChainId, used: ReadonlySet<ChainId>, removed: Layer[]): void {

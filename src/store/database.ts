@@ -70,6 +70,15 @@ export class Database implements Disposable {
     return this.#prepare(sql).all(...values)
   }
 
+  /** What SQLite finds wrong with the file: damage, and rows that refer to rows that are not there. */
+  problems(): string[] {
+    const damage = this.all('PRAGMA integrity_check').map((row) => textColumn(row, 'integrity_check'))
+    const dangling = this.all('PRAGMA foreign_key_check').map(
+      (row) => `a row of ${textColumn(row, 'table')} refers to none of ${textColumn(row, 'parent')}`,
+    )
+    return [...damage.filter((line) => line !== 'ok'), ...dangling]
+  }
+
   [Symbol.dispose](): void {
     this.#statements.clear()
     this.#sqlite.close()

@@ -9,9 +9,11 @@ import type { Volume, VolumeCreate } from '../spec/volume-types.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
+import type { StoreProblem } from '../lib/store-problem.ts'
 import type { Database } from '../store/database.ts'
 import type { VolumeDriver } from './volume-driver.ts'
 import { labelMatches, parseVolumeFilters, type Filters } from './volume-filters.ts'
+import { checkVolumes } from './volume-check.ts'
 import { VolumeRecords, type VolumeRecord } from './volume-records.ts'
 
 /** Takes events for the journal. */
@@ -231,6 +233,28 @@ export class VolumeService {
         if (this.#records.get(name) === undefined) await driver.remove(name)
       }
     }
+  }
+
+  /** What is wrong with volumes. `containers`: the ids of all containers there are. */
+  async *check(containers: ReadonlySet<string>): AsyncGenerator<StoreProblem> {
+    const data = new Map<string, string[]>()
+    for (const driver of this.#drivers.values()) data.set(driver.name, await driver.list())
+    const isUnowned = async (driver: string, name: string) => {
+      using _lock = await this.#locks.acquire(name)
+      const found = await this.#driver(driver, 'check').list()
+      return found.includes(name) && this.#records.get(name) === undefined
+    }
+    yield* checkVolumes({
+      records: this.#records.all(),
+      data,
+      containers,
+      isUnowned,
+      release: ({ name, labels }, container) =>
+        this.release(name, container, labels?.[anonymousLabel] !== undefined),
+      removeUnowned: async (driver, name) => {
+        if (await isUnowned(driver, name)) await this.#driver(driver, 'check').remove(name)
+      },
+    })
   }
 
   async #removeLocked(record: VolumeRecord): Promise<void> {

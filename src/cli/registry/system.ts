@@ -4,6 +4,14 @@ import type { CommandEntry } from '../command.ts'
 /** See the file's description. */
 export const systemEntries: readonly CommandEntry[] = [
   {
+    names: ['system check'],
+    usage: '[OPTIONS]',
+    summary: 'Look for what is lost, damaged or left over, and repair it',
+    description:
+      'Compares every row, blob, layer, volume, container and mount with what is on disk and in the kernel. Runs beside everything else. Exit code 1 says that something is wrong and not repaired.',
+    load: async () => (await import('../commands/system-check.ts')).command,
+  },
+  {
     names: ['system dial-stdio'],
     usage: '',
     summary: 'Join stdin and stdout to the connection with the engine',

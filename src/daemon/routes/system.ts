@@ -1,4 +1,5 @@
 /** The engine itself: ping, version, info, disk usage, registry login. */
+import type { CheckReport } from '../../spec/check-types.ts'
 import { EngineError } from '../../spec/errors.ts'
 import type { DiskUsage, SystemInfo, SystemVersion } from '../../spec/system-types.ts'
 import type { Exchange } from '../exchange.ts'
@@ -17,6 +18,8 @@ export type SystemRoutesDeps = {
   /** Makes a start that may follow quick. Costs next to nothing. */
   prewarm: () => void
   diskUsage: (kinds: ReadonlySet<UsageKind>) => Promise<DiskUsage>
+  /** Looks for what is wrong with the state; `repair` puts right what can be. */
+  check: (options: { deep: boolean; repair: boolean }, signal: AbortSignal) => Promise<CheckReport>
   /** Logs in to a registry; the answer is an identity token or empty. */
   login: (credentials: unknown, signal: AbortSignal) => Promise<{ status: string; token: string }>
 }
@@ -34,6 +37,14 @@ export function systemRoutes(deps: SystemRoutesDeps): Route[] {
     },
     { method: 'GET', path: '/version', handle: (x) => x.sendJson(200, deps.version()) },
     { method: 'GET', path: '/system/df', handle: (x) => diskUsage(deps, x) },
+    {
+      method: 'POST',
+      path: '/wharf/system/check',
+      handle: async (x) => {
+        const options = { deep: x.flag('deep'), repair: x.flag('repair') }
+        x.sendJson(200, await deps.check(options, x.signal))
+      },
+    },
     {
       method: 'POST',
       path: '/auth',

@@ -1,0 +1,66 @@
+/** Making a layer's files again from its blob, and comparing the two: for the check of the store. */
+import type { WorkerPool } from '../lib/worker-pool.ts'
+import type { Digest } from '../spec/ids.ts'
+import type { LayerJob, LayerJobResult, UnpackedLayer } from './layer-jobs.ts'
+import type { Layer } from './layer-store.ts'
+import type { DraftLayer, StorageDriver } from './storage-driver.ts'
+
+/** The blob that a layer was made of. */
+export type LayerBlob = { digest: Digest; path: string }
+
+type Means = { driver: StorageDriver; pool: WorkerPool<LayerJob, LayerJobResult>; maxLayerBytes: number }
+
+/** See `LayerStore.restore`. The caller holds the layer's lock. `below` is the chain under it, topmost first. */
+export async function restoreLayer(
+  means: Means,
+  { layer, below, blob }: { layer: Layer; below: readonly Layer[]; blob: LayerBlob },
+  signal: AbortSignal,
+): Promise<void> {
+  const { driver, pool } = means
+  await using draft = await driver.createLayer()
+  const { implied } = await unpackInto(means, draft, { layer, blob }, signal)
+  const lowers = below.map(({ directory }) => directory)
+  if (implied.length > 0 && lowers.length > 0) {
+    const directories = lowers.map((name) => driver.layerDirectory(name))
+    await pool.run({ kind: 'inherit', directory: draft.directory, implied, lowers: directories }, signal)
+  }
+  await pool.run({ kind: 'sync', path: draft.directory }, signal)
+  await draft.publish(layer.directory, lowers)
+}
+
+/** See `LayerStore.compare`. */
+export async function compareLayer(
+  means: Means,
+  { layer, blob }: { layer: Layer; blob: LayerBlob },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { driver, pool } = means
+  await using draft = await driver.createLayer()
+  await unpackInto(means, draft, { layer, blob }, signal)
+  const bytesIn = async (directory: string) => (await pool.run({ kind: 'usage', directory }, signal)).bytes
+  const expected = await bytesIn(draft.directory)
+  const found = await bytesIn(driver.layerDirectory(layer.directory))
+  return found === expected ? undefined : `its files have ${found} bytes, the blob unpacks to ${expected}`
+}
+
+async function unpackInto(
+  { pool, maxLayerBytes }: Means,
+  draft: DraftLayer,
+  { layer, blob }: { layer: Layer; blob: LayerBlob },
+  signal: AbortSignal,
+): Promise<UnpackedLayer> {
+  const { unpacked } = await pool.run(
+    {
+      kind: 'unpack',
+      source: blob.path,
+      algorithm: blob.digest.startsWith('sha512:') ? 'sha512' : 'sha256',
+      maxBytes: maxLayerBytes,
+      target: draft.directory,
+    },
+    signal,
+  )
+  if (unpacked?.blobDigest !== blob.digest || unpacked.diffId !== layer.diffId) {
+    throw new Error(`blob ${blob.digest} is damaged`)
+  }
+  return unpacked
+}
