@@ -98,7 +98,7 @@ export async function destroy(
 }
 
 /** Removes what a container without a row may have left. Failures are logged; the next start tries again. */
-export async function removeFiles(core: Core, id: Container['id']): Promise<void> {
+async function removeFiles(core: Core, id: Container['id']): Promise<void> {
   await Promise.all([
     core.cleanUp('remove rootfs', id, () => core.ports.rootfs.remove(id)),
     core.cleanUp('remove directory', id, () => rm(core.directoryOf(id), { recursive: true, force: true })),

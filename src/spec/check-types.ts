@@ -1,9 +1,7 @@
 /** The wire shape of `POST /wharf/system/check`, an addition to the Engine API. */
 
-/** Parts of the state that are checked, in the order of the report. */
-export const checkAreas = ['database', 'content', 'layers', 'images', 'volumes', 'containers'] as const
-/** See `checkAreas`. */
-export type CheckArea = (typeof checkAreas)[number]
+/** A part of the state. */
+export type CheckArea = 'database' | 'content' | 'layers' | 'images' | 'volumes' | 'containers'
 
 /** One thing that is not as it should be. */
 export type CheckFinding = {

@@ -34,7 +34,8 @@ export class Database implements Disposable {
       this.#sqlite.exec('COMMIT')
       return result
     } catch (error) {
-      this.#sqlite.exec('ROLLBACK')
+      // A full disk has SQLite roll back by itself.
+      if (this.#sqlite.isTransaction) this.#sqlite.exec('ROLLBACK')
       throw error
     } finally {
       this.#depth -= 1
