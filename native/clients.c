@@ -3,6 +3,9 @@
  *
  *   attach [i][o][e]   the streams asked for: output as a hijacked Docker connection carries it, until it has ended;
  *                      what the client sends is stdin
+ *   take [i][o][e]     the same for a connection whose descriptor comes with the line: it is served from then on. What
+ *                      follows in the same message is sent to it first (with bytes that wait to be sent, it is refused);
+ *                      what comes on this connection until its end is stdin before the other's
  *   watch              lines: `started PID STARTTIME NS`, `failed STATUS`, `exit CODE SIGNAL NS DROPPED`
  *   resize ROWS COLS   nothing more
  *   close              closes the process's stdin; nothing more
@@ -40,6 +43,8 @@ struct client {
   bool control; /* inherited from the daemon */
   bool early;   /* attached before the process ran */
   bool input;   /* still sends stdin */
+  bool later;   /* its stdin comes after that of another client */
+  struct client *next; /* whose stdin comes after this one's */
   bool half;    /* has ended its sending side */
   bool ended;   /* no output comes any more */
   bool closing; /* its output has been ended; only its close is waited for */
@@ -57,13 +62,30 @@ static size_t told_size;
 
 static uint64_t ring_bytes(void) { return options.spill_bytes + SPILL_SLACK; }
 
+/* The client sends no more: whoever comes after it may, else it was stdin's end where that has only one. */
+static void end_input(struct client *client) {
+  bool was = client->input || client->later;
+  client->input = client->later = false;
+  if (client->next != NULL) {
+    client->next->input = true;
+    client->next->later = false;
+    client->next = NULL;
+  } else if (was && options.stdin_once) {
+    input_end();
+  }
+}
+
 static void drop(struct client *client) {
   if (client->control) lost = true;
   close(client->fd);
   if (client->spill >= 0) close(client->spill);
-  if (client->state == ATTACHED && client->input) {
-    client->input = false;
-    if (options.stdin_once) input_end();
+  if (client->later) {
+    /* What was read of its stdin still counts, and is followed by nothing. */
+    client->later = false;
+    for (unsigned i = 0; i < used; i++)
+      if (clients[i].next == client) clients[i].next = NULL;
+  } else if (client->state == ATTACHED) {
+    end_input(client);
   }
   client->state = FREE;
   while (used > 0 && clients[used - 1].state == FREE) used--;
@@ -117,6 +139,7 @@ static bool number(const char **at, const char *end, unsigned *value) {
 struct request request_parse(const char *line, size_t size) {
   struct request request = {.kind = REQUEST_BAD};
   const char *at = line, *end = line + size;
+  bool take = false;
   if (word(&at, end, "watch")) {
     if (at == end) request.kind = REQUEST_WATCH;
   } else if (word(&at, end, "close")) {
@@ -125,14 +148,14 @@ struct request request_parse(const char *line, size_t size) {
     if (at == end) request.kind = REQUEST_GO;
   } else if (word(&at, end, "resize")) {
     if (number(&at, end, &request.rows) && number(&at, end, &request.columns) && at == end) request.kind = REQUEST_RESIZE;
-  } else if (word(&at, end, "attach")) {
+  } else if (word(&at, end, "attach") || (take = word(&at, end, "take"))) {
     if (at < end) at++;
     for (; at < end; at++) {
       unsigned want = *at == 'i' ? WANT_IN : *at == 'o' ? WANT_OUT : *at == 'e' ? WANT_ERR : 0;
       if (want == 0) return request;
       request.wants |= want;
     }
-    request.kind = REQUEST_ATTACH;
+    request.kind = take ? REQUEST_TAKE : REQUEST_ATTACH;
   }
   return request;
 }
@@ -140,6 +163,53 @@ struct request request_parse(const char *line, size_t size) {
 static void refuse(struct client *client, const char *text) {
   send(client->fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
   drop(client);
+}
+
+static void attach(struct client *client, unsigned wants) {
+  client->state = ATTACHED;
+  client->wants = wants;
+  client->input = (wants & WANT_IN) != 0;
+  client->early = !go;
+  client->ended = finished || (wants & (WANT_OUT | WANT_ERR)) == 0;
+  client->progress_ms = now_ms();
+  attached = true;
+}
+
+int descriptor_in(const struct msghdr *message) {
+  struct cmsghdr *head = CMSG_FIRSTHDR(message);
+  int fd = -1;
+  if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS && head->cmsg_len >= CMSG_LEN(sizeof fd))
+    memcpy(&fd, CMSG_DATA(head), sizeof fd);
+  return fd;
+}
+
+/* Takes the whole message: the line, what its client is to be sent first, and the client's descriptor. */
+static void take(struct client *client, size_t line, unsigned wants) {
+  char text[REQUEST_BYTES + PREAMBLE_BYTES], control[CMSG_SPACE(sizeof(int))];
+  struct iovec part = {text, sizeof text};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  ssize_t size = recvmsg(client->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (size < (ssize_t)line) return drop(client);
+  int fd = descriptor_in(&message);
+  struct client *taken = fd < 0 || client->control ? NULL : add(fd);
+  size_t first = (size_t)size - line;
+  ssize_t sent = taken == NULL || first == 0 ? 0 : send(fd, text + line, first, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (taken == NULL || sent < 0) {
+    if (taken != NULL) drop(taken);
+    else if (fd >= 0) close(fd);
+    return refuse(client, "-not taken\n");
+  }
+  attach(taken, wants);
+  /* Its own buffer was as good as empty: a connection that took only a part is breaking. */
+  if ((size_t)sent < first) {
+    drop(taken);
+    taken = NULL;
+  }
+  if (send(client->fd, "+", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1 || taken == NULL || !taken->input) return drop(client);
+  attach(client, WANT_IN);
+  client->next = taken;
+  taken->input = false;
+  taken->later = true;
 }
 
 static void perform(struct client *client, struct request request) {
@@ -155,19 +225,13 @@ static void perform(struct client *client, struct request request) {
     client->state = WATCHING;
     if (told_size > 0) say(client, told, told_size);
   } else if (request.kind == REQUEST_ATTACH) {
-    client->state = ATTACHED;
-    client->wants = request.wants;
-    client->input = (request.wants & WANT_IN) != 0;
-    client->early = !go;
-    client->ended = finished || (request.wants & (WANT_OUT | WANT_ERR)) == 0;
-    client->progress_ms = now_ms();
-    attached = true;
+    attach(client, request.wants);
   } else {
     drop(client);
   }
 }
 
-/* Takes exactly one line off the socket, so that what follows is left as stdin. */
+/* Takes exactly one line off the socket, so that what follows is left as stdin. `take` alone has more in its message. */
 static void read_request(struct client *client) {
   char line[REQUEST_BYTES];
   ssize_t size = recv(client->fd, line, sizeof line, MSG_PEEK | MSG_DONTWAIT);
@@ -178,9 +242,11 @@ static void read_request(struct client *client) {
     /* A peeked half line would be reported as readable again and again; whoever speaks to us sends a line at once. */
     return refuse(client, "-bad request\n");
   }
+  struct request request = request_parse(line, (size_t)(end - line));
+  if (request.kind == REQUEST_TAKE) return take(client, (size_t)(end - line) + 1, request.wants);
   size = recv(client->fd, line, (size_t)(end - line) + 1, MSG_DONTWAIT);
   if (size <= 0) return drop(client);
-  perform(client, request_parse(line, (size_t)size - 1));
+  perform(client, request);
 }
 
 static void read_input(struct client *client) {
@@ -192,8 +258,7 @@ static void read_input(struct client *client) {
     return;
   }
   client->half = true;
-  if (client->input && options.stdin_once) input_end();
-  client->input = false;
+  end_input(client);
   if (client->ended || client->closing || size < 0) drop(client);
 }
 
@@ -309,7 +374,8 @@ static int64_t patience(const struct client *client) {
   if (client->state != ATTACHED) return -1;
   if (client->closing) return LINGER_MS;
   if (finished) return 10 * (int64_t)options.stall_ms;
-  return full(client) || client->ended ? options.stall_ms : -1;
+  /* One that only sends stdin has no output to take. */
+  return full(client) || (client->ended && (client->wants & (WANT_OUT | WANT_ERR)) != 0) ? options.stall_ms : -1;
 }
 
 /* Ends the client's output. Its input is still read and thrown away for a moment: were the connection closed at once,
@@ -357,7 +423,7 @@ size_t clients_poll(struct pollfd *polls, size_t size) {
     if (client->state == ATTACHED && ((client->input && wanted) || client->closing)) events |= POLLIN;
     if (client->state == ATTACHED && client->spill >= 0) events |= POLLOUT;
     /* A peer that hung up would wake us for ever while its last input still waits for the process to read. */
-    bool waits = client->state == ATTACHED && client->input && !wanted && events == 0;
+    bool waits = client->state == ATTACHED && ((client->input && !wanted) || client->later) && events == 0;
     polls[count++] = (struct pollfd){.fd = client->state == FREE || waits ? -1 : client->fd, .events = events};
   }
   return count;
@@ -372,7 +438,7 @@ static void serve(struct client *client, short events) {
     read_input(client);
   } else if ((events & (POLLHUP | POLLERR)) != 0 && client->state != FREE) {
     /* With stdin still to be read, the hang-up is found when reading. */
-    if (!(client->state == ATTACHED && client->input)) drop(client);
+    if (!(client->state == ATTACHED && (client->input || client->later))) drop(client);
   }
 }
 

@@ -26,7 +26,7 @@ static uint32_t next(uint32_t below) {
   if (!(condition)) { fprintf(stderr, "line %d: %s\n", __LINE__, #condition); abort(); }
 
 static void fuzz_request(void) {
-  static const char *const words[] = {"attach", "watch", "resize", "close", "go", " ", "i", "o", "e", "0", "65535", "65536",
+  static const char *const words[] = {"attach", "take", "watch", "resize", "close", "go", " ", "i", "o", "e", "0", "65535", "65536",
                                       "99999999999999999999", "\t", "\0", "\xff", "-1"};
   char *line = malloc(REQUEST_BYTES);
   size_t size = 0;

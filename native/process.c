@@ -105,11 +105,7 @@ void terminal_take(void) {
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   ssize_t size = recvmsg(console_peer, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (size > 0) {
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
-      memcpy(&terminal, CMSG_DATA(head), sizeof terminal);
-  }
+  if (size > 0) terminal = descriptor_in(&message);
   close(console_peer);
   console_peer = -1;
   if (terminal < 0) return;

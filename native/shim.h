@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 enum { STREAM_OUT = 1, STREAM_ERR = 2 };
@@ -76,7 +77,7 @@ uint64_t start_time(pid_t pid);
 int park(const char *first, const char *second);
 
 /* clients.c */
-enum request_kind { REQUEST_BAD, REQUEST_ATTACH, REQUEST_WATCH, REQUEST_RESIZE, REQUEST_CLOSE, REQUEST_GO };
+enum request_kind { REQUEST_BAD, REQUEST_ATTACH, REQUEST_TAKE, REQUEST_WATCH, REQUEST_RESIZE, REQUEST_CLOSE, REQUEST_GO };
 enum { WANT_IN = 1, WANT_OUT = 2, WANT_ERR = 4 };
 struct request {
   enum request_kind kind;
@@ -84,8 +85,13 @@ struct request {
   unsigned rows, columns;
 };
 #define REQUEST_BYTES 64
+/* Most that a taken client may have to be sent first. */
+#define PREAMBLE_BYTES 4096
 /* `line` has no newline. Unknown or malformed requests are REQUEST_BAD. */
 struct request request_parse(const char *line, size_t size);
+
+/* The descriptor that came with a message; -1 for none. */
+int descriptor_in(const struct msghdr *message);
 
 void clients_open(int control);
 bool clients_go(void);      /* the daemon said go */

@@ -1,30 +1,74 @@
 /**
  * The stream that an attached client gets. It exists before the task does: what is written waits, and reading waits,
- * until `bind` joins it to the task's stdio. For terminals it watches for the detach keys.
+ * until `join` joins it to the task's stdio. For terminals it watches for the detach keys. Where there are none to watch
+ * for, the client's connection itself is given to the task's keeper, if it can be: output then costs the engine nothing,
+ * and goes on without it.
  */
 import { Duplex } from 'node:stream'
 import type { AttachOptions } from '../spec/task-types.ts'
 import type { DetachFilter } from './detach-keys.ts'
+import type { ClientConnection, Task } from './ports.ts'
+
+/** What a stream is made of. */
+export type AttachStreamParts = {
+  options: AttachOptions
+  tty: boolean
+  filter: DetachFilter | undefined
+  onDetach: () => void
+  /** Whose stream it is, where the connection may be given away. */
+  client: ClientConnection | undefined
+}
 
 /** See the file's head. */
 export class AttachStream extends Duplex {
   readonly options: AttachOptions
   readonly #filter: DetachFilter | undefined
   readonly #onDetach: () => void
+  readonly #client: ClientConnection | undefined
+  readonly #tty: boolean
   #inner: Duplex | undefined
-  /** What the client wrote before there was a task: run by `bind`, dropped otherwise. */
+  /** What the client wrote before there was a task: run by `join`, dropped otherwise. */
   readonly #waiting: ((inner: Duplex | undefined) => void)[] = []
   #ended = false
 
-  constructor(options: AttachOptions, filter: DetachFilter | undefined, onDetach: () => void) {
+  constructor({ options, tty, filter, onDetach, client }: AttachStreamParts) {
     super({ highWaterMark: 256 * 1024 })
     this.options = options
+    this.#tty = tty
     this.#filter = filter
     this.#onDetach = onDetach
+    this.#client = client
   }
 
-  /** Joins the task's stdio: what it yields from now on is read here. */
-  bind(inner: Duplex): void {
+  /** Joins the task's stdio: what it yields from now on is read here, or goes straight to the client. */
+  async join(task: Pick<Task, 'attach' | 'serve'>): Promise<void> {
+    const offered = this.#filter === undefined ? this.#client?.offer(this.#tty) : undefined
+    if (offered !== undefined) {
+      const input = await task.serve(this.options, offered)
+      if (input !== undefined) {
+        this.#client?.taken()
+        this.#handOver(input, offered.input)
+        return
+      }
+      this.#client?.kept(offered)
+    }
+    this.#bind(await task.attach(this.options))
+  }
+
+  /** What the client has sent so far goes before what its connection still brings. */
+  #handOver(inner: Duplex, rest: Uint8Array): void {
+    inner.on('error', () => {})
+    inner.resume()
+    this.once('finish', () => {
+      this.#inner = undefined
+      this.destroy()
+    })
+    this.#inner = inner
+    for (const work of this.#waiting.splice(0)) work(inner)
+    if (!this.writableEnded) this.end(rest)
+  }
+
+  #bind(inner: Duplex): void {
     if (this.destroyed || this.#ended) {
       inner.destroy()
       return

@@ -1,9 +1,8 @@
 /** `POST /containers/x/attach`: streams of running containers, and of those that are about to be started. */
 import { EngineError } from '../spec/errors.ts'
-import type { AttachOptions } from '../spec/task-types.ts'
 import { AttachStream } from './attach-stream.ts'
 import type { Container } from './container.ts'
-import type { AttachedStream } from './contract.ts'
+import type { AttachedStream, AttachRequest } from './contract.ts'
 import type { Core } from './core.ts'
 import { DetachFilter, parseDetachKeys } from './detach-keys.ts'
 import { requireNotRestarting } from './stop.ts'
@@ -12,7 +11,7 @@ import { requireNotRestarting } from './stop.ts'
 export async function attachTo(
   core: Core,
   container: Container,
-  options: AttachOptions & { detachKeys: string },
+  options: AttachRequest,
 ): Promise<AttachedStream> {
   const keys = parseDetachKeys(options.detachKeys)
   const { Tty, OpenStdin } = container.record.config
@@ -25,7 +24,8 @@ export async function attachTo(
   requireNotRestarting(container)
   const wanted = { stdin: options.stdin && OpenStdin, stdout: options.stdout, stderr: options.stderr }
   const filter = Tty && wanted.stdin ? new DetachFilter(keys) : undefined
-  const stream = new AttachStream(wanted, filter, () => core.emit(container, 'detach'))
+  const onDetach = () => core.emit(container, 'detach')
+  const stream = new AttachStream({ options: wanted, tty: Tty, filter, onDetach, client: options.client })
   core.emit(container, 'attach')
   const { task } = container
   if (task === undefined) {
@@ -33,6 +33,6 @@ export async function attachTo(
     stream.once('close', () => container.pendingAttaches.delete(stream))
     return { stream, tty: Tty }
   }
-  stream.bind(await task.attach(wanted))
+  await stream.join(task)
   return { stream, tty: Tty }
 }

@@ -20,13 +20,24 @@ import type {
 } from '../spec/container-types.ts'
 import type { ContainerId, ExecId } from '../spec/ids.ts'
 import type { AttachOptions } from '../spec/task-types.ts'
-import type { LogRequest } from './ports.ts'
+import type { ClientConnection, LogRequest } from './ports.ts'
 
 /** Decoded `filters` of a list or prune request: every value of every key. */
 export type Filters = ReadonlyMap<string, readonly string[]>
 
 /** A hijacked stream and what to know to serve it. */
 export type AttachedStream = { stream: Duplex; tty: boolean }
+
+/** What a client wants to be attached to; with its connection, where the engine may give that away. */
+export type AttachRequest = AttachOptions & { detachKeys: string; client?: ClientConnection }
+
+/** How an exec is to be started. */
+export type ExecStartOptions = {
+  detach: boolean
+  tty: boolean
+  consoleSize: [number, number] | null
+  client?: ClientConnection
+}
 
 /** When `wait` answers. */
 export type WaitCondition = 'not-running' | 'next-exit' | 'removed'
@@ -70,17 +81,14 @@ export interface ContainerEngine {
   list(options: { all: boolean; limit: number; size: boolean; filters: Filters }): Promise<ContainerSummary[]>
   top(reference: string, psArgs: string): Promise<ContainerTop>
   changes(reference: string): Promise<FilesystemChange[]>
-  attach(reference: string, options: AttachOptions & { detachKeys: string }): Promise<AttachedStream>
+  /** The stream is of no use to a client whose connection was given away. */
+  attach(reference: string, request: AttachRequest): Promise<AttachedStream>
   resize(reference: string, rows: number, columns: number): Promise<void>
   execCreate(reference: string, config: ExecConfig): Promise<ExecId>
   /** Throws notFound or conflict where `execStart` would do so at once. */
   execCheck(id: string): void
   /** Starts; with `detach` the stream is undefined. */
-  execStart(
-    id: string,
-    options: { detach: boolean; tty: boolean; consoleSize: [number, number] | null },
-    signal: AbortSignal,
-  ): Promise<AttachedStream | undefined>
+  execStart(id: string, options: ExecStartOptions, signal: AbortSignal): Promise<AttachedStream | undefined>
   execInspect(id: string): ExecInspect
   execResize(id: string, rows: number, columns: number): Promise<void>
   connectNetwork(reference: string, network: string, settings: EndpointSettings): Promise<void>

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { EngineError } from '../spec/errors.ts'
@@ -132,6 +133,63 @@ test('an attach before start is bound before the process runs', async () => {
   const [chunk] = await new Promise<Buffer[]>((resolve) => stream.once('data', (data) => resolve([data])))
   assert.equal(chunk?.toString(), 'hello')
   assert.equal(stdio?.input, 'early late')
+})
+
+/** A client's connection that counts what is done with it. */
+function connection(input: string) {
+  const calls: string[] = []
+  const offered = { descriptor: 9, first: Buffer.from('head'), input: Buffer.from(input) }
+  return {
+    calls,
+    offered,
+    offer: () => (calls.push('offer'), offered),
+    taken: () => void calls.push('taken'),
+    kept: () => void calls.push('kept'),
+  }
+}
+
+test('a connection is given to the keeper, and what the client sent before goes after it', async () => {
+  await using fixture = await EngineFixture.make()
+  const { engine, world } = fixture
+  world.keepersTake = true
+  const id = await fixture.create({ OpenStdin: true })
+  const client = connection('last')
+  const options = { stdin: true, stdout: true, stderr: true, detachKeys: '', client }
+  const { stream } = await engine.attach(id, options)
+  stream.write('first ')
+  stream.write('then ')
+  const closed = once(stream, 'close')
+  await engine.start(id, noStart)
+  assert.deepEqual(client.calls, ['offer', 'taken'])
+  assert.ok(world.calls.indexOf('task.serve') < world.calls.indexOf('task.start'))
+  await closed
+  const [taken] = world.task(id).taken
+  assert.equal(taken?.client, client.offered)
+  assert.equal(taken?.input.input, 'first then last')
+  assert.ok(taken?.input.writableEnded)
+  assert.equal(world.task(id).stdio.length, 0)
+})
+
+test('a connection that no keeper takes is kept, and its stream joined', async () => {
+  await using fixture = await EngineFixture.make()
+  const id = await fixture.run({ OpenStdin: true })
+  const client = connection('')
+  const options = { stdin: true, stdout: true, stderr: true, detachKeys: '', client }
+  const { stream } = await fixture.engine.attach(id, options)
+  assert.deepEqual(client.calls, ['offer', 'kept'])
+  stream.write('hello')
+  assert.equal(fixture.world.task(id).stdio[0]?.input, 'hello')
+})
+
+test('a terminal with input is not given away: somebody must watch for the detach keys', async () => {
+  await using fixture = await EngineFixture.make()
+  fixture.world.keepersTake = true
+  const id = await fixture.run({ OpenStdin: true, Tty: true })
+  const client = connection('')
+  await fixture.engine.attach(id, { stdin: true, stdout: true, stderr: true, detachKeys: '', client })
+  assert.deepEqual(client.calls, [])
+  await fixture.engine.attach(id, { stdin: false, stdout: true, stderr: true, detachKeys: '', client })
+  assert.deepEqual(client.calls, ['offer', 'taken'])
 })
 
 test('a failed start ends the attached streams', async () => {

@@ -22,15 +22,16 @@ import type {
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { StoreProblem } from '../lib/store-problem.ts'
 import type { ContainerId, ExecId } from '../spec/ids.ts'
-import type { AttachOptions } from '../spec/task-types.ts'
 import { attachTo } from './attach.ts'
 import { Boot, type Settled } from './boot.ts'
 import type { Container } from './container.ts'
 import type {
   AttachedStream,
+  AttachRequest,
   ContainerEngine,
   ContainerPaths,
   ContainerRoot,
+  ExecStartOptions,
   Filters,
   WaitCondition,
 } from './contract.ts'
@@ -202,8 +203,8 @@ export class Containers implements ContainerEngine {
     return this.#core.ports.rootfs.changes(this.#find(reference).id)
   }
 
-  async attach(reference: string, options: AttachOptions & { detachKeys: string }): Promise<AttachedStream> {
-    return attachTo(this.#core, this.#find(reference), options)
+  async attach(reference: string, request: AttachRequest): Promise<AttachedStream> {
+    return attachTo(this.#core, this.#find(reference), request)
   }
 
   async resize(reference: string, rows: number, columns: number): Promise<void> {
@@ -224,7 +225,7 @@ export class Containers implements ContainerEngine {
 
   async execStart(
     id: string,
-    options: { detach: boolean; tty: boolean; consoleSize: [number, number] | null },
+    options: ExecStartOptions,
     signal: AbortSignal,
   ): Promise<AttachedStream | undefined> {
     return this.#execs.start(this.#execs.get(id), options, signal)

@@ -13,10 +13,10 @@ import { execId, type ExecId } from '../spec/ids.ts'
 import type { ExecTaskStart } from '../spec/task-types.ts'
 import { AttachStream } from './attach-stream.ts'
 import type { Container } from './container.ts'
-import type { AttachedStream } from './contract.ts'
+import type { AttachedStream, ExecStartOptions } from './contract.ts'
 import type { Core } from './core.ts'
 import { DetachFilter, parseDetachKeys } from './detach-keys.ts'
-import type { Task } from './ports.ts'
+import type { ClientConnection, Task } from './ports.ts'
 import { failureExitCode } from './start-failure.ts'
 import { requireActive } from './stop.ts'
 
@@ -87,13 +87,13 @@ export class Execs {
   /** Runs it; resolves when the process runs. The stream is undefined with `detach`. */
   async start(
     exec: Exec,
-    options: { detach: boolean; tty: boolean; consoleSize: [number, number] | null },
+    options: ExecStartOptions,
     signal: AbortSignal,
   ): Promise<AttachedStream | undefined> {
     const { container, config, id } = exec
     this.requireStartable(exec)
     exec.status = 'starting'
-    const stream = options.detach ? undefined : this.#stream(exec)
+    const stream = options.detach ? undefined : this.#stream(exec, options.client)
     this.#core.emit(container, `exec_start: ${commandLine(config)}`, { execID: id })
     try {
       await this.#run(exec, options.consoleSize ?? config.ConsoleSize, stream, signal)
@@ -123,7 +123,7 @@ export class Execs {
     exec.task = task
     exec.markStarted()
     this.#watch(exec, task, recorded)
-    if (stream !== undefined) stream.bind(await task.attach(stream.options))
+    await stream?.join(task)
   }
 
   /** The first ids are of execs that have not ended. */
@@ -195,18 +195,18 @@ export class Execs {
     exec.container.execs.set(exec.id, exec)
   }
 
-  #stream(exec: Exec): AttachStream {
+  #stream(exec: Exec, client: ClientConnection | undefined): AttachStream {
     const { config, container } = exec
+    const tty = config.Tty
     const filter =
-      config.Tty && config.AttachStdin ? new DetachFilter(parseDetachKeys(config.DetachKeys)) : undefined
+      tty && config.AttachStdin ? new DetachFilter(parseDetachKeys(config.DetachKeys)) : undefined
     const options = {
       stdin: config.AttachStdin,
       stdout: config.AttachStdout,
       stderr: config.AttachStderr,
     }
-    return new AttachStream(options, filter, () => {
-      this.#core.emit(container, 'exec_detach', { execID: exec.id })
-    })
+    const onDetach = () => this.#core.emit(container, 'exec_detach', { execID: exec.id })
+    return new AttachStream({ options, tty, filter, onDetach, client })
   }
 
   #watch(exec: Exec, task: Task, recorded: Promise<void> = Promise.resolve()): void {

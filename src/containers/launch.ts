@@ -81,14 +81,17 @@ function forgetStart(core: Core, container: Container): void {
 }
 
 /** Connects every waiting client; more may come while one is being connected. */
-async function bindAttaches(container: Container, task: Pick<PendingTask, 'attach'>): Promise<void> {
+async function bindAttaches(
+  container: Container,
+  task: Pick<PendingTask, 'attach' | 'serve'>,
+): Promise<void> {
   while (container.pendingAttaches.size > 0) {
     const streams = [...container.pendingAttaches]
     container.pendingAttaches.clear()
     await settleAll(
       streams.map(async (stream) => {
         if (stream.destroyed) return
-        stream.bind(await task.attach(stream.options))
+        await stream.join(task)
       }),
     )
   }

@@ -18,6 +18,7 @@ import type {
   AttachOptions,
   ContainerTaskStart,
   ExecTaskStart,
+  OfferedConnection,
   ResolvedMount,
   TaskExit,
   TaskLog,
@@ -67,6 +68,21 @@ export interface Task {
    * the process's stdin where the container has StdinOnce, else only this client's side.
    */
   attach(options: AttachOptions): Promise<Duplex>
+  /**
+   * The same for a client whose connection is given away; the descriptor stays the caller's to close. What is written
+   * to the answer is stdin before the client's; its end lets the client's in. Undefined when nobody took the connection.
+   */
+  serve(options: AttachOptions, client: OfferedConnection): Promise<Duplex | undefined>
+}
+
+/** Who made a stream's client known: its connection, which can be given away once. Implemented by daemon/. */
+export interface ClientConnection {
+  /** Stops reading it. Undefined when it cannot be given away: it is encrypted, or has gone, or is yet to be sent something. */
+  offer(tty: boolean): OfferedConnection | undefined
+  /** It was taken: what is left here is closed. */
+  taken(): void
+  /** It was not: goes on as if nothing had been. */
+  kept(offered: OfferedConnection): void
 }
 
 /** A container's main process. */
@@ -106,6 +122,8 @@ export interface ContainerRuntime {
 /** A task whose shim listens and whose process has not run yet. */
 export interface PendingTask {
   attach(options: AttachOptions): Promise<Duplex>
+  /** See `Task.serve`. */
+  serve(options: AttachOptions, client: OfferedConnection): Promise<Duplex | undefined>
   start(): Promise<ContainerTask>
   /** Undoes create; idempotent. */
   abandon(): Promise<void>

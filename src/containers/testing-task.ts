@@ -6,6 +6,7 @@ import type {
   AttachOptions,
   ContainerTaskStart,
   ExecTaskStart,
+  OfferedConnection,
   TaskExit,
   TaskStats,
 } from '../spec/task-types.ts'
@@ -15,6 +16,8 @@ import type { ContainerTask, PendingTask, Task } from './ports.ts'
 export interface TaskWorld {
   readonly clock: Clock
   readonly failures: Map<string, Error>
+  /** Whether keepers take clients' connections. */
+  readonly keepersTake: boolean
   note(call: string): void
   nextPid(): number
   failure(call: string): Error
@@ -57,6 +60,8 @@ export class FakeTask implements ContainerTask, PendingTask {
   readonly exited: Promise<TaskExit>
   readonly signals: number[] = []
   readonly stdio: FakeStdio[] = []
+  /** Connections that were given to it, and where its clients' first input comes. */
+  readonly taken: { client: OfferedConnection; input: FakeStdio }[] = []
   readonly execs: { start: ExecTaskStart; task: FakeTask }[] = []
   readonly updates: unknown[] = []
   paused = false
@@ -113,6 +118,14 @@ export class FakeTask implements ContainerTask, PendingTask {
     const stdio = new FakeStdio(options)
     this.stdio.push(stdio)
     return stdio
+  }
+
+  async serve(options: AttachOptions, client: OfferedConnection): Promise<Duplex | undefined> {
+    if (!this.#world.keepersTake) return undefined
+    this.#world.note('task.serve')
+    const input = new FakeStdio({ ...options, stdout: false, stderr: false })
+    this.taken.push({ client, input })
+    return input
   }
 
   async pause(): Promise<void> {

@@ -17,6 +17,7 @@ export class FakeWorld {
   readonly clock = new FakeClock()
   readonly calls: string[] = []
   readonly failures = new Map<string, Error>()
+  keepersTake = false
   readonly events: { action: string; id: string; attributes: Record<string, string> }[] = []
   readonly tasks = new Map<string, FakeTask>()
   /** What `adopt` answers for a container that has no running task. */

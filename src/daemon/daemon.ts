@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import { dieAt } from '../containers/machine.ts'
 import { readKernelFacts } from '../kernel/host-info.ts'
 import { peerCredentials } from '../kernel/peer-credentials.ts'
+import { descriptorOf } from '../kernel/unix-sockets.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { Database } from '../store/database.ts'
@@ -121,7 +122,6 @@ export function hostsOf(settings: Settings): Host[] {
 }
 
 function peerOf(socket: Socket): { uid: number; pid: number } | undefined {
-  const handle: unknown = Reflect.get(socket, '_handle')
-  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
-  return typeof fd === 'number' && fd >= 0 ? peerCredentials(fd) : undefined
+  const fd = descriptorOf(socket)
+  return fd >= 0 ? peerCredentials(fd) : undefined
 }

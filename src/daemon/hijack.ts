@@ -52,6 +52,7 @@ export class HijackedConnection {
   /** For an ordinary answer after all; the connection ends with it. */
   readonly response: ServerResponse
   #taken = false
+  #given = false
 
   constructor(request: IncomingMessage, socket: Socket) {
     this.request = request
@@ -74,6 +75,11 @@ export class HijackedConnection {
     return this.#taken
   }
 
+  /** Whether somebody else serves the client now. */
+  get given(): boolean {
+    return this.#given
+  }
+
   /** The request's body; what follows it stays on the socket. */
   body(limitBytes: number): Promise<Buffer> {
     return readRawBody(this.socket, this.request.headers, limitBytes)
@@ -81,18 +87,30 @@ export class HijackedConnection {
 
   /** Hands the socket over without answering, to a protocol that does that itself (websocket). */
   take(): Socket {
+    if (!this.#taken) this.response.detachSocket(this.socket)
     this.#taken = true
-    this.response.detachSocket(this.socket)
     this.socket.setTimeout(0)
     return this.socket
   }
 
-  /** Answers that the stream begins and returns the socket, ready for `splice`. */
-  takeAsStream(type: StreamType): Socket {
-    const upgrade = this.request.headers.upgrade !== undefined
-    const headers = this.response.getHeaders()
+  /** Somebody else has a copy of the descriptor and serves the client: this one is closed, without a word. */
+  give(): void {
+    this.#given = true
+    this.take().destroy()
+  }
+
+  /** Answers that the stream begins: to be followed by `splice`. */
+  takeAsStream(type: StreamType): void {
+    const head = this.streamHead(type)
     const socket = this.take()
     socket.setNoDelay?.(true)
+    socket.write(head)
+  }
+
+  /** The answer with which the stream begins. */
+  streamHead(type: StreamType): Buffer {
+    const upgrade = this.request.headers.upgrade !== undefined
+    const headers = this.response.getHeaders()
     const head = upgrade
       ? [
           'HTTP/1.1 101 UPGRADED',
@@ -102,8 +120,7 @@ export class HijackedConnection {
         ]
       : ['HTTP/1.1 200 OK', 'Content-Type: application/vnd.docker.raw-stream']
     for (const [name, value] of Object.entries(headers)) head.push(`${canonical(name)}: ${String(value)}`)
-    socket.write(`${head.join('\r\n')}\r\n\r\n`)
-    return socket
+    return Buffer.from(`${head.join('\r\n')}\r\n\r\n`)
   }
 }
 
@@ -115,10 +132,12 @@ function canonical(name: string): string {
 const lingerMs = 10_000
 
 /**
- * Connects a client's socket with a container's stream until the container's side has ended or the client has gone.
- * The client's end of input closes only the container's stdin.
+ * Connects a client's socket with a container's stream until the container's side has ended, the client has gone or
+ * somebody else serves it. The client's end of input closes only the container's stdin.
  */
-export async function splice(socket: Socket, stream: Duplex): Promise<void> {
+export async function splice(connection: HijackedConnection, stream: Duplex): Promise<void> {
+  if (connection.given) return
+  const { socket } = connection
   const { promise, resolve } = Promise.withResolvers<void>()
   pump(socket, stream)
   pump(stream, socket)
@@ -134,7 +153,7 @@ export async function splice(socket: Socket, stream: Duplex): Promise<void> {
   })
   stream.on('error', () => stream.destroy())
   socket.once('close', () => {
-    stream.destroy()
+    if (!connection.given) stream.destroy()
     resolve()
   })
   await promise

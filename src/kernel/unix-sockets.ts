@@ -34,6 +34,13 @@ export function socketPair(): { socket: Socket; peer: number } {
   }
 }
 
+/** A connection's descriptor, which stays its own; -1 when it has none (any more). Node has no name for it. */
+export function descriptorOf(socket: Socket): number {
+  const handle: unknown = Reflect.get(socket, '_handle')
+  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
+  return typeof fd === 'number' ? fd : -1
+}
+
 /** Most bytes of a path that fit into an address. */
 const addressBytes = 107
 

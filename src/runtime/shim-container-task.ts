@@ -2,12 +2,12 @@
 import type { Duplex } from 'node:stream'
 import type { Resources } from '../spec/container-config.ts'
 import type { EngineError } from '../spec/errors.ts'
-import type { AttachOptions, ExecTaskStart, TaskStats } from '../spec/task-types.ts'
+import type { AttachOptions, ExecTaskStart, OfferedConnection, TaskStats } from '../spec/task-types.ts'
 import { Semaphore } from '../lib/mutex.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
 import { createFailure, lastRuntimeError } from './runtime-errors.ts'
 import { readRuntimeOutput } from './shim-bundle.ts'
-import { attachToShim } from './shim-requests.ts'
+import { attachToShim, giveToShim } from './shim-requests.ts'
 import { ShimTask, type ShimTaskParts } from './shim-task.ts'
 import { ShimStartError, type ShimStarted, type ShimWatch } from './shim-watch.ts'
 
@@ -60,6 +60,11 @@ export class PendingContainerTask {
   /** See `PendingTask.attach`. */
   async attach(options: AttachOptions): Promise<Duplex> {
     return attachToShim(this.#parts.directory, options)
+  }
+
+  /** See `Task.serve`. */
+  async serve(options: AttachOptions, client: OfferedConnection): Promise<Duplex | undefined> {
+    return giveToShim(this.#parts.directory, options, client)
   }
 
   /** See `PendingTask.start`. Throws what Docker answers and leaves nothing behind then. */

@@ -2,16 +2,45 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { EngineError, errorCode } from '../spec/errors.ts'
-import type { AttachOptions } from '../spec/task-types.ts'
-import { connectUnix } from '../kernel/unix-sockets.ts'
+import type { AttachOptions, OfferedConnection } from '../spec/task-types.ts'
+import { sendDescriptor } from '../kernel/pass-descriptor.ts'
+import { connectUnix, descriptorOf } from '../kernel/unix-sockets.ts'
 import { ShimWatch } from './shim-watch.ts'
 
 const socketName = 'socket'
 
 /** Attaches to a task's stdio. A task that is over answers a stream that has ended. */
 export async function attachToShim(directory: string, options: AttachOptions): Promise<Duplex> {
-  const wants = `${options.stdin ? 'i' : ''}${options.stdout ? 'o' : ''}${options.stderr ? 'e' : ''}`
-  return (await request(directory, `attach ${wants}`)) ?? endedStream()
+  return (await request(directory, `attach ${wants(options)}`)) ?? endedStream()
+}
+
+/** Most that a keeper sends a client first (PREAMBLE_BYTES of native/shim.h). */
+const maxFirstBytes = 4096
+
+/** Gives a client's connection to the keeper, see `Task.serve`. Undefined when it does not take it, or is gone. */
+export async function giveToShim(
+  directory: string,
+  options: AttachOptions,
+  client: OfferedConnection,
+): Promise<Duplex | undefined> {
+  if (client.first.length > maxFirstBytes) return undefined
+  const socket = await connectToShim(directory)
+  if (socket === undefined) return undefined
+  const line = Buffer.from(`take ${wants(options)}\n`)
+  try {
+    sendDescriptor(descriptorOf(socket), Buffer.concat([line, client.first]), client.descriptor)
+  } catch {
+    // The keeper ended just now.
+    socket.destroy()
+    return undefined
+  }
+  if ((await firstByte(socket)) === '+') return socket
+  socket.destroy()
+  return undefined
+}
+
+function wants(options: AttachOptions): string {
+  return `${options.stdin ? 'i' : ''}${options.stdout ? 'o' : ''}${options.stderr ? 'e' : ''}`
 }
 
 /** Listens to a task's life. Undefined when its keeper is gone. */
@@ -32,16 +61,21 @@ function clamp(size: number): number {
   return Math.max(0, Math.min(65535, Math.trunc(size)))
 }
 
-/** Sends the line and takes the answer's first byte. Undefined when nobody listens. */
-async function request(directory: string, line: string): Promise<Socket | undefined> {
-  let socket: Socket
+/** Undefined when nobody listens. */
+async function connectToShim(directory: string): Promise<Socket | undefined> {
   try {
-    socket = await connectUnix(directory, socketName)
+    return await connectUnix(directory, socketName)
   } catch (error) {
     const code = errorCode(error)
     if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR') return undefined
     throw error
   }
+}
+
+/** Sends the line and takes the answer's first byte. Undefined when nobody listens. */
+async function request(directory: string, line: string): Promise<Socket | undefined> {
+  const socket = await connectToShim(directory)
+  if (socket === undefined) return undefined
   socket.write(`${line}\n`)
   const answer = await firstByte(socket)
   if (answer === '+') return socket

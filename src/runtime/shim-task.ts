@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { EngineError, errorCode } from '../spec/errors.ts'
-import type { AttachOptions, TaskExit } from '../spec/task-types.ts'
+import type { AttachOptions, OfferedConnection, TaskExit } from '../spec/task-types.ts'
 import { formatTimeNs, systemClock } from '../lib/clock.ts'
 import { exitCodeOf, isPresent, signalProcess } from '../kernel/process.ts'
-import { attachToShim, resizeShim } from './shim-requests.ts'
+import { attachToShim, giveToShim, resizeShim } from './shim-requests.ts'
 import {
   parseShimLine,
   type ShimEnd,
@@ -60,6 +60,11 @@ export class ShimTask implements Disposable {
   /** See `Task.attach`. */
   async attach(options: AttachOptions): Promise<Duplex> {
     return attachToShim(this.directory, options)
+  }
+
+  /** See `Task.serve`. */
+  async serve(options: AttachOptions, client: OfferedConnection): Promise<Duplex | undefined> {
+    return giveToShim(this.directory, options, client)
   }
 
   /** Stops listening: `exited` stays pending if it is. The task goes on. */

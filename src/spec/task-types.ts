@@ -103,6 +103,12 @@ export type TaskExit = {
 /** Which streams an attached client wants. */
 export type AttachOptions = { stdin: boolean; stdout: boolean; stderr: boolean }
 
+/**
+ * A client's connection that its stream's other end may serve itself, so that no byte passes through here: a descriptor,
+ * what the client is to be sent first, and what of its stdin was read from it already.
+ */
+export type OfferedConnection = { descriptor: number; first: Uint8Array; input: Uint8Array }
+
 /** A reading of a container's cgroup. Counters are since its start; a limit of 0 means none. */
 export type TaskStats = {
   cpuUsageNs: bigint

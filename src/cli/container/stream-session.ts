@@ -5,6 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import type { HijackedStream } from '../../client/exchange.ts'
+import { DirectReads } from '../../client/direct-reads.ts'
 import { FrameSplitter } from '../../client/multiplex.ts'
 import { errorCode, errorMessage } from '../../spec/errors.ts'
 import type { Cli } from '../cli.ts'
@@ -46,6 +47,7 @@ export class StreamSession {
   readonly #options: SessionOptions
   readonly #frames = new FrameSplitter()
   readonly #filter: DetachFilter | undefined
+  readonly #reads: DirectReads
   #isRaw = false
   #finish: ((result: 'ended' | 'detached' | Error) => void) | undefined
 
@@ -53,6 +55,7 @@ export class StreamSession {
     this.#cli = cli
     this.#hijacked = hijacked
     this.#options = options
+    this.#reads = new DirectReads(hijacked.stream)
     this.#filter = options.tty && options.stdin ? detachFilter(cli, options.detachKeys) : undefined
   }
 
@@ -74,7 +77,7 @@ export class StreamSession {
 
   #start(): void {
     const { stream, early } = this.#hijacked
-    stream.on('data', this.#onData)
+    stream.on('data', this.#onChunk)
     stream.once('end', this.#onEnd)
     stream.once('close', this.#onEnd)
     if (early.length > 0) this.#onData(early)
@@ -97,7 +100,7 @@ export class StreamSession {
 
   #stop(): void {
     const { stream } = this.#hijacked
-    stream.off('data', this.#onData)
+    stream.off('data', this.#onChunk)
     stream.off('end', this.#onEnd)
     stream.off('close', this.#onEnd)
     stream.destroy()
@@ -115,6 +118,11 @@ export class StreamSession {
   }
 
   readonly #onEnd = (): void => this.#finish?.('ended')
+
+  readonly #onChunk = (chunk: Buffer): void => {
+    this.#onData(chunk)
+    this.#reads.drain(this.#onData)
+  }
 
   readonly #onData = (chunk: Buffer): void => {
     const { stdout, stderr, tty } = this.#options

@@ -6,6 +6,7 @@ import { EngineError, errorMessage } from '../../spec/errors.ts'
 import type { ContainerWaited } from '../../spec/container-types.ts'
 import type { Exchange } from '../exchange.ts'
 import { encodeFrame, frameStreams } from '../frames.ts'
+import { GivableConnection } from '../given-connection.ts'
 import { splice, type HijackedConnection } from '../hijack.ts'
 import type { Route } from '../router.ts'
 import { serveWebSocket } from '../websocket.ts'
@@ -73,16 +74,17 @@ async function attach(engine: ContainerEngine, x: Exchange, connection: Hijacked
   // A body has no meaning here; a client that sends one with a length means it to be skipped.
   await connection.body(64 * 1024)
   const options = attachOptions(x)
-  const live = x.flag('stream')
-  const { stream, tty } = live
-    ? await engine.attach(x.name, options)
-    : { stream: undefined, tty: engine.paths(x.name).tty }
-  const socket = connection.takeAsStream(streamType(tty, x.version))
-  if (stream === undefined) {
-    socket.end()
+  const type = (tty: boolean) => streamType(tty, x.version)
+  if (!x.flag('stream')) {
+    connection.takeAsStream(type(engine.paths(x.name).tty))
+    connection.socket.end()
     return
   }
-  await splice(socket, stream)
+  const client = new GivableConnection(connection, type)
+  const { stream, tty } = await engine.attach(x.name, { ...options, client })
+  if (connection.given) return
+  connection.takeAsStream(type(tty))
+  await splice(connection, stream)
 }
 
 async function attachWebSocket(

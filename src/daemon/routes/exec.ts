@@ -1,11 +1,12 @@
 /** Further processes in running containers. */
 import { z } from 'zod'
-import type { AttachedStream, ContainerEngine } from '../../containers/contract.ts'
+import type { AttachedStream, ContainerEngine, ExecStartOptions } from '../../containers/contract.ts'
 import { ExecConfig } from '../../spec/container-config.ts'
 import { EngineError, errorMessage } from '../../spec/errors.ts'
 import { goBool, goPointer, goStruct } from '../../spec/go-json.ts'
 import type { Exchange } from '../exchange.ts'
 import { encodeFrame, frameStreams } from '../frames.ts'
+import { GivableConnection } from '../given-connection.ts'
 import { splice, type HijackedConnection } from '../hijack.ts'
 import type { Route } from '../router.ts'
 import { adaptExecConfig } from '../versions.ts'
@@ -55,21 +56,23 @@ async function start(engine: ContainerEngine, x: Exchange, connection: HijackedC
   engine.execCheck(x.name)
   // The head goes first, as with Docker: clients that read it through a buffer (Python's) lose output that comes
   // together with it. What then goes wrong comes as output, and clients ask for the exit code.
-  const socket = connection.takeAsStream(streamType(request.Tty, x.version))
-  const started = await startAttached(engine, x, options)
+  const type = (tty: boolean) => streamType(tty, x.version)
+  connection.takeAsStream(type(request.Tty))
+  const client = new GivableConnection(connection, type)
+  const started = await startAttached(engine, x, { ...options, client })
   if (started instanceof Error) {
     const text = Buffer.from(`${errorMessage(started)}\r\n`)
-    socket.end(request.Tty ? text : encodeFrame(frameStreams.stdout, text))
+    connection.socket.end(request.Tty ? text : encodeFrame(frameStreams.stdout, text))
     return
   }
-  await splice(socket, started.stream)
+  await splice(connection, started.stream)
 }
 
 /** Starts, or gives back why not. */
 async function startAttached(
   engine: ContainerEngine,
   x: Exchange,
-  options: { detach: boolean; tty: boolean; consoleSize: [number, number] | null },
+  options: ExecStartOptions,
 ): Promise<AttachedStream | Error> {
   try {
     // A client that leaves does not stop what it started.

@@ -253,6 +253,41 @@ test('a daemon that was killed finds its containers again, running and ended', a
   await remove(ends)
 })
 
+test('an attached client goes on while no daemon runs, in and out, and gets all there is', async () => {
+  const id = await create({ Cmd: ['sh', '-c', 'cat; seq 100000'], OpenStdin: true, StdinOnce: true })
+  const { socket } = await hijack(`/containers/${id}/attach?stream=1&stdin=1&stdout=1&stderr=1`)
+  socket.write('before, ')
+  await start(id)
+  socket.write('meanwhile, ')
+  const late = await hijack(`/containers/${id}/attach?stream=1&stdout=1`)
+  await daemon.kill9()
+  socket.end('after\n')
+  const expected = `before, meanwhile, after\n${Array.from({ length: 100_000 }, (_, n) => `${n + 1}\n`).join('')}`
+  assert.equal(joined(unframe(await buffer(socket)), 1), expected)
+  assert.ok(expected.endsWith(joined(unframe(await buffer(late.socket)), 1)))
+  await daemon.start()
+  await remove(id)
+})
+
+test('an exec goes on with its client while no daemon runs', async () => {
+  const id = await create({ Cmd: ['sleep', '1000'] })
+  await start(id)
+  const made = await expect(201, 'POST', `/containers/${id}/exec`, {
+    Cmd: ['cat'],
+    AttachStdin: true,
+    AttachStdout: true,
+  })
+  const body = JSON.stringify({ Detach: false })
+  const { socket } = await hijack(`/exec/${(made.json as { Id: string }).Id}/start`, body)
+  socket.write('before, ')
+  await once(socket, 'readable')
+  await daemon.kill9()
+  socket.end('after')
+  assert.equal(joined(unframe(await buffer(socket)), 1), 'before, after')
+  await daemon.start()
+  await remove(id)
+})
+
 test('the docker command runs a container to its end', async () => {
   const run = await daemon.docker(['run', '--rm', 'busybox', 'echo', 'hi'])
   assert.deepEqual([run.code, run.stdout, run.stderr], [0, 'hi\n', ''])

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { randomBytes, randomInt } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { connectUnix } from '../../../src/kernel/unix-sockets.ts'
+import { connectUnix, descriptorOf, socketPair } from '../../../src/kernel/unix-sockets.ts'
+import type { ShimTask } from '../../../src/runtime/shim-task.ts'
 import { readAll, repository, runToEnd, RuntimeFixture, splitFrames, until } from './fixture.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'wharf-sanitize-'))
@@ -34,6 +35,24 @@ test('parsers and formatters stand generated input', () => {
   })
   assert.equal(status, 0, `seed ${seed}: ${stderr}`)
 })
+
+/** Gives the task a connection, to a client that comes, says something or not, reads or not, and goes. */
+async function giveAway(task: Pick<ShimTask, 'serve'>, round: number): Promise<void> {
+  const { socket: ours, peer } = socketPair()
+  const client = new Socket({ fd: peer, readable: true, writable: true })
+  client.on('error', () => {})
+  const offered = { descriptor: descriptorOf(ours), first: randomBytes(round), input: Buffer.alloc(0) }
+  const wants = { stdin: round % 2 === 0, stdout: round % 3 > 0, stderr: true }
+  const before = await task.serve(wants, offered)
+  ours.destroy()
+  before?.on('error', () => {})
+  if (round % 4 < 2) before?.end('x\n')
+  else before?.destroy()
+  if (round % 7 < 3) client.resume()
+  client.write('x\n')
+  if (round % 5 < 3) client.end()
+  else client.destroy()
+}
 
 test('a keeper under stress neither misuses memory nor loses bytes', async () => {
   const program = join(directory, 'sanitized')
@@ -63,12 +82,13 @@ test('a keeper under stress neither misuses memory nor loses bytes', async () =>
     first.write('x\n')
     // Clients that come, say something or nonsense, and go without a word.
     const line =
-      ['attach o', 'attach io', 'attach ioe', 'watch', 'resize 1 1', 'close2', '\0\xff', ''][round % 8] ?? ''
+      ['attach o', 'attach io', 'take oe', 'watch', 'resize 1 1', 'close2', '\0\xff', ''][round % 8] ?? ''
     const socket = await connectUnix(place, 'socket')
     socket.on('error', () => {})
     socket.write(`${line}${round % 3 === 0 ? '' : '\n'}`)
     if (round % 2 === 0) socket.once('data', () => socket.destroy())
     if (round % 5 === 0) socket.destroy()
+    await giveAway(task, round)
   }
   await until(
     () => statSync(join(busy.directory, 'log.1'), { throwIfNoEntry: false }) !== undefined,

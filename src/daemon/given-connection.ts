@@ -1,0 +1,62 @@
+/** A hijacked connection as the engine may give it away: to a container's keeper, which then serves the client itself. */
+import type { Socket } from 'node:net'
+import type { ClientConnection } from '../containers/ports.ts'
+import { descriptorOf } from '../kernel/unix-sockets.ts'
+import type { OfferedConnection } from '../spec/task-types.ts'
+import type { HijackedConnection, StreamType } from './hijack.ts'
+
+/** See the file's head. `type` is asked for the answer's content type if it has not been answered yet. */
+export class GivableConnection implements ClientConnection {
+  readonly #connection: HijackedConnection
+  readonly #type: (tty: boolean) => StreamType
+
+  constructor(connection: HijackedConnection, type: (tty: boolean) => StreamType) {
+    this.#connection = connection
+    this.#type = type
+  }
+
+  /** See `ClientConnection.offer`. */
+  offer(tty: boolean): OfferedConnection | undefined {
+    const { socket, taken } = this.#connection
+    const descriptor = descriptorOf(socket)
+    // What a TLS client is sent must be encrypted here.
+    if (descriptor < 0 || Reflect.get(socket, 'encrypted') === true) return undefined
+    if (socket.destroyed || socket.writableLength > 0) return undefined
+    socket.pause()
+    // Reading from the buffer may make Node read from the kernel, so that is stopped after it.
+    const input = takeBuffered(socket)
+    setReading(socket, false)
+    const first = taken ? Buffer.alloc(0) : this.#connection.streamHead(this.#type(tty))
+    return { descriptor, first, input }
+  }
+
+  /** See `ClientConnection.taken`. */
+  taken(): void {
+    this.#connection.give()
+  }
+
+  /** See `ClientConnection.kept`. */
+  kept({ input }: OfferedConnection): void {
+    const { socket, taken } = this.#connection
+    if (socket.destroyed) return
+    if (input.length > 0) socket.unshift(input)
+    setReading(socket, true)
+    if (taken) socket.resume()
+  }
+}
+
+/** What was read from the kernel and given to nobody yet. Who listens to the socket gets it at this moment. */
+function takeBuffered(socket: Socket): Buffer {
+  const input: unknown = socket.read()
+  return Buffer.isBuffer(input) && socket.listenerCount('data') === 0 ? input : Buffer.alloc(0)
+}
+
+/** Node's own way of it, for which it has no name (node lib/net.js, onReadableStreamEnd and tryReadStart). */
+function setReading(socket: Socket, isOn: boolean): void {
+  const handle: unknown = Reflect.get(socket, '_handle')
+  if (typeof handle !== 'object' || handle === null) return
+  const change: unknown = Reflect.get(handle, isOn ? 'readStart' : 'readStop')
+  if (typeof change !== 'function') throw new Error('this Node release has no readStop')
+  Reflect.set(handle, 'reading', isOn)
+  Reflect.apply(change, handle, [])
+}
