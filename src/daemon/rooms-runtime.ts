@@ -33,7 +33,7 @@ export type RuntimeParts = {
 }
 
 /** Programs of ours that lie beside the sources. */
-function builtProgram(name: string): string {
+export function builtProgram(name: string): string {
   return fileURLToPath(new URL(`../../build/${name}`, import.meta.url))
 }
 

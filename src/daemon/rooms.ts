@@ -27,7 +27,7 @@ import { defaultPaths } from './default-paths.ts'
 import { productVersion } from './info.ts'
 import { networkSettings } from './network-settings.ts'
 import { registrySettings, type ProxyVariables } from './registry-settings.ts'
-import { buildRuntime, containerSettings, hostPlatform } from './rooms-runtime.ts'
+import { buildRuntime, builtProgram, containerSettings, hostPlatform } from './rooms-runtime.ts'
 
 /** What rooms are built from. */
 export type RoomsParts = {
@@ -126,7 +126,11 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
 
 function buildNetworks({ live, log, database, events, clock, dataRoot, execRoot }: RoomsParts): Networks {
   return new Networks({
-    settings: networkSettings(live.current, { execRoot, instance: instanceOf(live.current, dataRoot) }),
+    settings: networkSettings(live.current, {
+      execRoot,
+      instance: instanceOf(live.current, dataRoot),
+      keeperProgram: builtProgram('wharf-net'),
+    }),
     database,
     log: log.child('networks'),
     events,

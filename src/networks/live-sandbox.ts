@@ -1,6 +1,5 @@
 /** A sandbox that runs: its record and what the daemon holds open for it. */
 import type { SandboxState } from '../spec/sandbox-types.ts'
-import type { DnsServer } from './dns-server.ts'
 import { endpointSettings } from './endpoint.ts'
 import { etcPaths } from './etc-files.ts'
 import { portMap, type PublishedPorts } from './published-ports.ts'
@@ -12,7 +11,6 @@ export class LiveSandbox implements Disposable {
   readonly record: SandboxRecord
   /** Undefined for the host's namespace and for that of another container. */
   readonly sandbox: Sandbox | undefined
-  dns: DnsServer | undefined
   ports: PublishedPorts | undefined
 
   constructor(record: SandboxRecord, sandbox: Sandbox | undefined) {
@@ -37,8 +35,6 @@ export class LiveSandbox implements Disposable {
 
   /** Lets go of sockets and descriptors; the namespace goes on. */
   [Symbol.dispose](): void {
-    this.dns?.[Symbol.dispose]()
-    this.dns = undefined
     this.ports?.[Symbol.dispose]()
     this.ports = undefined
     this.sandbox?.[Symbol.dispose]()

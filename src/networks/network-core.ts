@@ -2,15 +2,15 @@
 import type { ContainerId } from '../spec/ids.ts'
 import type { NetlinkSocket } from '../kernel/netlink.ts'
 import type { Log } from '../lib/log.ts'
-import { DnsCache } from './dns-cache.ts'
 import type { NetworkDriver } from './driver.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { EndpointRecord } from './endpoint.ts'
 import type { Firewall } from './firewall.ts'
 import type { LiveSandbox } from './live-sandbox.ts'
-import type { NameRegistry } from './name-registry.ts'
+import type { NameKeeper } from './name-keeper.ts'
 import type { NetworkTable } from './network-table.ts'
 import type { PortReservations } from './port-reservations.ts'
+import { hostServices } from './service-names.ts'
 import type { SandboxStore } from './sandbox.ts'
 import type { EtcContext } from './sandbox-etc.ts'
 import type { EndpointContext } from './sandbox-links.ts'
@@ -39,11 +39,11 @@ export type NetworkCoreParts = {
 /** See the file's head. */
 export class NetworkCore implements EndpointContext {
   readonly parts: NetworkCoreParts
-  readonly names: NameRegistry
-  readonly answers = new DnsCache(() => performance.now())
+  readonly names: NameKeeper
+  readonly services: ReadonlyMap<string, string[]> = hostServices()
   readonly live = new Map<ContainerId, LiveSandbox>()
 
-  constructor(parts: NetworkCoreParts, names: NameRegistry) {
+  constructor(parts: NetworkCoreParts, names: NameKeeper) {
     this.parts = parts
     this.names = names
   }

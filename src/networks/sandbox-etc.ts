@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import type { SandboxRequest } from '../spec/sandbox-types.ts'
-import { resolverAddress } from './dns-server.ts'
+import { resolverAddress } from './sandbox-resolver.ts'
 import type { EndpointRecord } from './endpoint.ts'
 import {
   editHosts,

@@ -2,7 +2,6 @@
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { EndpointSettings } from '../spec/container-config.ts'
 import { flushDatagrams } from '../kernel/conntrack.ts'
-import { DnsServer } from './dns-server.ts'
 import {
   dnsNamesOf,
   endpointAddresses,
@@ -20,7 +19,9 @@ import { bridgeOptions, type NetworkRecord } from './network-record.ts'
 import type { OpenNetwork } from './network-table.ts'
 import { firewallPorts, PublishedPorts, type PortTarget, type PortWish } from './published-ports.ts'
 import { gatewayEndpoint, publishingEndpoint, setDefaultRoutes } from './sandbox-links.ts'
-import type { VisibleNetwork } from './name-registry.ts'
+import type { VisibleNetwork } from './name-keeper.ts'
+import { openResolverSockets, redirectResolver } from './sandbox-resolver.ts'
+import { endpointServices } from './service-names.ts'
 
 /** See the file's head. */
 export class SandboxJoiner {
@@ -52,7 +53,7 @@ export class SandboxJoiner {
     }
     endpoints.push(record)
     undo.defer(() => endpoints.splice(endpoints.indexOf(record), 1))
-    this.#register(record)
+    this.#register(live, record)
     undo.defer(() => this.#core.names.remove(record.networkId, record.id))
     return record
   }
@@ -80,44 +81,43 @@ export class SandboxJoiner {
     for (const endpoint of endpoints) {
       if (endpoint.dnsNames.length === 0) continue
       endpoint.dnsNames = dnsNamesOf(container, endpoint.settings)
-      this.#register(endpoint)
+      this.#register(live, endpoint)
     }
   }
 
   /** Registers an endpoint that was there before the daemon. */
-  #register(endpoint: EndpointRecord): void {
+  #register(live: LiveSandbox, endpoint: EndpointRecord): void {
     if (endpoint.dnsNames.length === 0) return
     this.#core.names.set(endpoint.networkId, endpoint.id, {
       names: endpoint.dnsNames,
       addresses: endpointAddresses(endpoint),
+      services: endpointServices(live.record.request, this.#core.services),
     })
   }
 
   /** Registers all endpoints of a sandbox that is taken over. */
   registerAll(live: LiveSandbox): void {
-    for (const endpoint of live.record.endpoints) this.#register(endpoint)
+    for (const endpoint of live.record.endpoints) this.#register(live, endpoint)
   }
 
-  /** Starts the resolver if a network has names and none runs yet. */
+  /** Brings the resolver up to date, and starts it with the first network that has names. */
   serveNames(live: LiveSandbox): void {
     const { record, sandbox } = live
+    const { names } = this.#core
+    if (sandbox === undefined) return
     const wanted = record.endpoints.some((endpoint) => endpoint.dnsNames.length > 0)
-    if (!wanted || sandbox === undefined || live.dns !== undefined) return
+    if (!wanted && !names.serves(sandbox.id)) return
     const isNew = record.dns === undefined
-    live.dns = new DnsServer({
-      namespace: sandbox.namespace,
-      ports: record.dns ?? { udp: 0, tcp: 0 },
-      registry: this.#core.names,
-      view: () => ({
-        networks: this.#visible(record.endpoints),
-        servers: this.#leadsOutside(record.endpoints) ? record.servers : [],
-        keepSingleLabels: record.request.dnsOptions.some((option) => /^ndots:[1-9]/.test(option)),
-      }),
-      cache: this.#core.answers,
-      log: this.#core.parts.log.child('dns'),
-    })
-    record.dns = live.dns.ports
-    if (isNew) DnsServer.redirect(sandbox.namespace, live.dns.ports)
+    const view = {
+      networks: this.#visible(record.endpoints),
+      servers: this.#leadsOutside(record.endpoints) ? record.servers : [],
+      keepSingleLabels: record.request.dnsOptions.some((option) => /^ndots:[1-9]/.test(option)),
+    }
+    const { udp, tcp } = names.serve(sandbox.id, view, () =>
+      openResolverSockets(sandbox.namespace, record.dns ?? { udp: 0, tcp: 0 }),
+    )
+    record.dns ??= { udp: udp.port, tcp: tcp.port }
+    if (isNew) redirectResolver(sandbox.namespace, record.dns)
   }
 
   #visible(endpoints: EndpointRecord[]): VisibleNetwork[] {

@@ -7,6 +7,8 @@ export type NetworkDaemonSettings = {
   instance: string
   /** Directory that is gone after a reboot: namespaces and what they belong to. */
   runRoot: string
+  /** The program that resolves names (`build/wharf-net`). */
+  keeperProgram: string
   /** The default network's bridge; `none` for no default network. */
   bridgeName: string
   /** First letters of links on the host's side, at most 7. */
@@ -45,6 +47,7 @@ export type NetworkDaemonSettings = {
 export const defaultNetworkSettings: NetworkDaemonSettings = {
   instance: 'wharf',
   runRoot: '/run/wharf',
+  keeperProgram: 'wharf-net',
   bridgeName: 'wharf0',
   linkPrefix: 'veth',
   warmSandboxes: 4,

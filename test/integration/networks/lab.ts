@@ -22,6 +22,7 @@ import { createLog } from '../../../src/lib/log.ts'
 import { Networks } from '../../../src/networks/networks.ts'
 import { Sandbox } from '../../../src/networks/sandbox.ts'
 import { defaultNetworkSettings, type NetworkDaemonSettings } from '../../../src/networks/settings.ts'
+import { projectRoot } from '../../fixtures/test-daemon.ts'
 import { Database } from '../../../src/store/database.ts'
 
 const prefix = 'wt'
@@ -76,6 +77,7 @@ export class Lab implements AsyncDisposable {
       ...defaultNetworkSettings,
       instance,
       runRoot: join(this.root, 'run'),
+      keeperProgram: join(projectRoot, 'build/wharf-net'),
       bridgeName: `${instance}b`,
       linkPrefix: instance,
       warmSandboxes: 2,

@@ -96,6 +96,9 @@ test('containers go on while the daemon is dead, and are adopted: addresses, por
   const port = hostPort(web)
   await lab.networks[Symbol.asyncDispose]()
   assert.equal(ask(outside.path, outside.hostAddress, port), `web ${outside.address}`, 'without any daemon')
+  const resolve = async () => runBeside(client.state.sandboxKey, 'busybox', 'nslookup', 'web', '127.0.0.11')
+  const alone = await resolve()
+  assert.ok(alone.output.includes(web.state.endpoints['net']!.IPAddress), alone.output)
   await lab.restart()
   assert.equal(ask(outside.path, outside.hostAddress, port), `web ${outside.address}`, 'before it is adopted')
   for (const box of [web, client]) await lab.networks.containers.adopt(box.id, box.state)
@@ -106,7 +109,7 @@ test('containers go on while the daemon is dead, and are adopted: addresses, por
     'nobody wanted that one',
     () => !pings(undefined, gone.state.endpoints['bridge']!.IPAddress),
   )
-  const found = await runBeside(client.state.sandboxKey, 'busybox', 'nslookup', 'web', '127.0.0.11')
+  const found = await resolve()
   assert.ok(found.output.includes(web.state.endpoints['net']!.IPAddress), found.output)
   await assert.rejects(lab.up('thief', publish(port)), /port is already allocated/)
   const next = await lab.up('next', on)
