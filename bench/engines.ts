@@ -14,6 +14,10 @@ export type Engine = {
   cli: string[]
   /** Sum of the private memory of the engine's processes, in bytes; 0 for an engine without a daemon. */
   memoryBytes(): number
+  /** How many processes the engine has, containers' own not counted. */
+  processCount(): number
+  /** File of the network namespace that is its host; undefined for that of the machine. */
+  hostNamespace?: string
   stop(): Promise<void>
 }
 
@@ -53,7 +57,8 @@ export async function startWharf(root: string, trace?: string): Promise<Engine> 
   const engine: Engine = {
     name: 'wharf',
     cli: [join(project, 'bin/wharf'), '-H', `unix://${socket}`],
-    memoryBytes: () => privateBytes([daemon.pid ?? 0]) + privateBytes(pidsOf('wharf-shim')),
+    memoryBytes: () => privateBytes(engineProcesses(daemon)),
+    processCount: () => engineProcesses(daemon).length,
     stop: () => stopDaemon(engine, daemon),
   }
   await answering(engine)
@@ -80,7 +85,9 @@ export async function startDocker(root: string): Promise<Engine> {
       '-H',
       `unix://${socket}`,
     ],
-    memoryBytes: () => privateBytes(familyOf(daemon.pid ?? 0)) + privateBytes(pidsOf('containerd-shim')),
+    memoryBytes: () => privateBytes([...engineProcesses(daemon), ...pidsOf('containerd-shim')]),
+    processCount: () => engineProcesses(daemon).length + pidsOf('containerd-shim').length,
+    hostNamespace: `/run/netns/${namespace}`,
     stop: async () => {
       await stopDaemon(engine, daemon)
       spawnSync('ip', ['netns', 'delete', namespace])
@@ -111,6 +118,7 @@ export function startPodman(root: string): Engine {
       'cgroupfs',
     ],
     memoryBytes: () => 0,
+    processCount: () => 0,
     stop: async () => {
       removeContainers(engine)
       spawnSync('umount', [join(root, 'data', 'overlay')])
@@ -181,6 +189,14 @@ function pidsOf(name: string): number[] {
   return processes()
     .filter((entry) => entry.name.startsWith(name.slice(0, 15)))
     .map((entry) => entry.pid)
+}
+
+/** A daemon with its proxies and keepers, without what runs in containers. */
+function engineProcesses(daemon: ChildProcess): number[] {
+  const names = new Map(processes().map((entry) => [entry.pid, entry.name]))
+  return familyOf(daemon.pid ?? 0).filter((pid) =>
+    /^(MainThread|node|wharf|docker|containerd)/.test(names.get(pid) ?? ''),
+  )
 }
 
 /** A process and all below it. */

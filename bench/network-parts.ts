@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import type { Part } from './engine-parts.ts'
 import { type Engine, cli, removeContainers, timeMs } from './engines.ts'
-import { type Line, interleaved, median, ratio } from './measure.ts'
+import { type Line, interleaved, median, pause, ratio } from './measure.ts'
 
 const image = 'busybox:latest'
 const network = 'bench-net'
@@ -91,16 +91,105 @@ async function throughput(engines: Engine[]): Promise<Line> {
   return { what, unit: 'MiB/s', figures, target, good: ratio(figures, 'docker') >= 0.95 }
 }
 
-const networks: Part = async (engines) => {
-  const pair = withDaemon(engines)
-  for (const engine of pair) cli(engine, ['network', 'create', network])
-  try {
-    return [await starts(pair), await changes(pair), ...ports(pair), await throughput(pair)]
-  } finally {
-    for (const engine of pair) removeContainers(engine)
-    for (const engine of pair) cli(engine, ['network', 'rm', network])
+/** From the engine's host to a container, by a published port at the gateway's address. */
+async function published(engines: Engine[]): Promise<Line> {
+  const megabytes = 500
+  const sink = ['sh', '-c', 'while true; do nc -l -p 9000 > /dev/null; done']
+  const places = new Map<string, string[]>()
+  for (const engine of engines) {
+    cli(engine, [
+      'run',
+      '-d',
+      '--name',
+      'bench-sink',
+      '--network',
+      network,
+      '-p',
+      '9000:9000',
+      image,
+      ...sink,
+    ])
+    const gateway = cli(engine, ['network', 'inspect', network, '-f', '{{(index .IPAM.Config 0).Gateway}}'])
+    const source = `dd if=/dev/zero bs=64k count=${megabytes * 16} 2>/dev/null`
+    const send = `until ${source} | busybox nc ${gateway.trim()} 9000; do :; done`
+    const inside = engine.hostNamespace === undefined ? [] : ['nsenter', `--net=${engine.hostNamespace}`]
+    places.set(engine.name, [...inside, 'sh', '-c', send])
+  }
+  const figures = await interleaved(engines, 5, (engine) => {
+    const [command = '', ...args] = places.get(engine.name) ?? []
+    const before = performance.now()
+    execFileSync(command, args)
+    return megabytes / ((performance.now() - before) / 1000)
+  })
+  for (const engine of engines) removeContainers(engine)
+  const what = '500 MB through a published port, with nc'
+  const target = 'at least Docker (0.95)'
+  return { what, unit: 'MiB/s', figures, target, good: ratio(figures, 'docker') >= 0.95 }
+}
+
+/** What a hundred published ports cost beside none. */
+async function portMemory(engines: Engine[]): Promise<Line[]> {
+  const count = 100
+  const readings = new Map<string, { bytes: number; processes: number }[]>()
+  for (const ports of [[], ['-p', `20000-${20_000 + count - 1}:1000-${1000 + count - 1}`]]) {
+    for (const engine of engines) {
+      cli(engine, ['run', '-d', '--network', network, ...ports, image, 'sleep', '100000'])
+      await pause(3000)
+      const reading = { bytes: engine.memoryBytes(), processes: engine.processCount() }
+      readings.set(engine.name, [...(readings.get(engine.name) ?? []), reading])
+      removeContainers(engine)
+    }
+  }
+  const each = (of: (reading: { bytes: number; processes: number }) => number) =>
+    new Map(
+      [...readings].map(([name, [without, withPorts]]) => [
+        name,
+        without === undefined || withPorts === undefined ? Number.NaN : (of(withPorts) - of(without)) / count,
+      ]),
+    )
+  const processes = each((reading) => reading.processes)
+  const kilobytes = each((reading) => reading.bytes / 1024)
+  return [
+    {
+      what: 'processes a published port',
+      unit: '',
+      figures: processes,
+      target: '0',
+      good: processes.get('wharf') === 0,
+    },
+    {
+      what: 'private memory a published port',
+      unit: 'KiB',
+      figures: kilobytes,
+      target: 'that of bookkeeping: at most 16',
+      good: (kilobytes.get('wharf') ?? Number.NaN) <= 16,
+    },
+  ]
+}
+
+/** Runs on Wharf and Docker with a network of their own. */
+function onNetwork(part: Part): Part {
+  return async (engines) => {
+    const pair = withDaemon(engines)
+    for (const engine of pair) cli(engine, ['network', 'create', network])
+    try {
+      return await part(pair)
+    } finally {
+      for (const engine of pair) removeContainers(engine)
+      for (const engine of pair) cli(engine, ['network', 'rm', network])
+    }
   }
 }
+
+const networks = onNetwork(async (pair) => [
+  await starts(pair),
+  await changes(pair),
+  await throughput(pair),
+  await published(pair),
+  ...(await portMemory(pair)),
+])
+
+const crowds = onNetwork(async (pair) => ports(pair))
 
 type Resolved = { rate: number; latencyUs: number }
 
@@ -144,4 +233,4 @@ const dns: Part = async (engines) => {
 }
 
 /** The parts by name, in the order they run. */
-export const networkParts: Record<string, Part> = { network: networks, dns }
+export const networkParts: Record<string, Part> = { network: networks, ports: crowds, dns }
