@@ -135,16 +135,24 @@ export function createMacvlan(
   return { ...message, payload: Buffer.concat([message.payload, attributeU32(ifla.link, parent)]) }
 }
 
+/** How an ipvlan link treats packets: as a switch would, or as a router, `l3s` with the host's firewall. */
+export type IpvlanMode = 'l2' | 'l3' | 'l3s'
+
+/** Whom an ipvlan link reaches among those on the same parent. */
+export type IpvlanFlag = 'bridge' | 'private' | 'vepa'
+
 /** A new ipvlan link on top of link `parent`; mode 0 is l2, 1 is l3, 2 is l3s. */
 export function createIpvlan(
   name: string,
   settings: LinkSettings,
   parent: number,
-  mode: number,
+  { mode, flag }: { mode: IpvlanMode; flag: IpvlanFlag },
 ): NetlinkMessage {
-  const modeData = Buffer.alloc(2)
-  modeData.writeUInt16LE(mode)
-  const message = create(name, settings, 'ipvlan', attribute(1, modeData))
+  const [modeData, flagData] = [Buffer.alloc(2), Buffer.alloc(2)]
+  modeData.writeUInt16LE({ l2: 0, l3: 1, l3s: 2 }[mode])
+  flagData.writeUInt16LE({ bridge: 0, private: 1, vepa: 2 }[flag])
+  const data = Buffer.concat([attribute(1, modeData), attribute(2, flagData)])
+  const message = create(name, settings, 'ipvlan', data)
   return { ...message, payload: Buffer.concat([message.payload, attributeU32(ifla.link, parent)]) }
 }
 

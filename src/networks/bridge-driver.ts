@@ -67,6 +67,10 @@ export class BridgeDriver implements NetworkDriver {
     return gatewayMode(network, 4) !== 'isolated'
   }
 
+  routesByLink(): boolean {
+    return false
+  }
+
   validate(network: NetworkRecord): void {
     for (const family of [4, 6] as const) {
       const mode = gatewayMode(network, family)

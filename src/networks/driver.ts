@@ -38,6 +38,8 @@ export interface NetworkDriver {
   readonly publishes: boolean
   /** Whether the pools need an address for the gateway. */
   needsGateway(network: NetworkRecord): boolean
+  /** Whether what is outside is reached through the link alone, without a gateway. */
+  routesByLink(network: NetworkRecord): boolean
   /** Throws what is wrong with the network's options. */
   validate(network: NetworkRecord): void
   /** Makes the network's links, or corrects those that are there. Leaves nothing on failure. */

@@ -19,6 +19,8 @@ import {
   deleteLink,
   setLink,
   type LinkSettings,
+  type IpvlanFlag,
+  type IpvlanMode,
   type MacvlanMode,
 } from '../kernel/rtnetlink.ts'
 import type { EndpointPlan, JoinedLink, NetworkDriver } from './driver.ts'
@@ -50,12 +52,17 @@ export class ParentDriver implements NetworkDriver {
   }
 
   needsGateway(network: NetworkRecord): boolean {
-    return !network.internal
+    return !network.internal && !this.routesByLink(network)
+  }
+
+  /** In the modes of layer 3 there is no neighbour to send to: the parent routes. */
+  routesByLink(network: NetworkRecord): boolean {
+    return this.name === 'ipvlan' && ipvlanMode(network).mode !== 'l2'
   }
 
   validate(network: NetworkRecord): void {
     if (this.name === 'macvlan') macvlanMode(network)
-    else checkIpvlanMode(network)
+    else ipvlanMode(network)
     mtuOption(network.options, 0)
     if (network.options['parent'] === 'lo') {
       throw new EngineError('invalid', `loopback interface is not a valid ${this.name} parent link`)
@@ -126,7 +133,7 @@ export class ParentDriver implements NetworkDriver {
   #newLink(network: NetworkRecord, name: string, settings: LinkSettings, parent: number): NetlinkMessage {
     return this.name === 'macvlan'
       ? createMacvlan(name, settings, parent, macvlanMode(network))
-      : createIpvlan(name, settings, parent, 0)
+      : createIpvlan(name, settings, parent, ipvlanMode(network))
   }
 
   /** Whether the kernel can do it at all is found out now, not at the first container. */
@@ -252,23 +259,21 @@ function isMacvlanMode(text: string): text is MacvlanMode {
   return macvlanModes.includes(text)
 }
 
-function checkIpvlanMode(network: NetworkRecord): void {
-  const { ipvlan_mode: mode = 'l2', ipvlan_flag: flag = 'bridge' } = network.options
-  if (!['', 'l2', 'l3', 'l3s'].includes(mode)) {
+function ipvlanMode(network: NetworkRecord): { mode: IpvlanMode; flag: IpvlanFlag } {
+  const { ipvlan_mode: mode = '', ipvlan_flag: flag = '' } = network.options
+  if (mode !== '' && mode !== 'l2' && mode !== 'l3' && mode !== 'l3s') {
     throw new EngineError(
       'invalid',
       `requested ipvlan mode '${mode}' is not valid, 'l2' mode is the ipvlan driver default`,
     )
   }
-  if (!['', 'bridge', 'private', 'vepa'].includes(flag)) {
+  if (flag !== '' && flag !== 'bridge' && flag !== 'private' && flag !== 'vepa') {
     throw new EngineError(
       'invalid',
-      `requested ipvlan flag '${flag}' is not valid, 'bridge' flag is the ipvlan driver default`,
+      `requested ipvlan flag '${flag}' is not valid, 'bridge' is the ipvlan driver default`,
     )
   }
-  if (mode === 'l3' || mode === 'l3s' || flag === 'private' || flag === 'vepa') {
-    throw new EngineError('notImplemented', 'ipvlan networks have mode l2 and flag bridge here')
-  }
+  return { mode: mode === '' ? 'l2' : mode, flag: flag === '' ? 'bridge' : flag }
 }
 
 /** An only container of a parent has its hardware address; all those of an ipvlan parent do. */

@@ -25,7 +25,9 @@ export function gatewayEndpoint(
     .filter((endpoint) => {
       const gateway = family === 4 ? endpoint.gateway4 : endpoint.gateway6
       const address = family === 4 ? endpoint.address4 : endpoint.address6
-      return gateway !== '' && address !== '' && !context.network(endpoint.networkId).internal
+      const network = context.network(endpoint.networkId)
+      const leadsOn = gateway !== '' || context.driver(endpoint.driver).routesByLink(network)
+      return leadsOn && address !== '' && !network.internal
     })
     .toSorted(
       (a, b) => b.settings.GwPriority - a.settings.GwPriority || (a.networkName < b.networkName ? -1 : 1),
@@ -49,9 +51,11 @@ export function setDefaultRoutes(
 ): void {
   for (const family of [4, 6] as const) {
     const endpoint = gatewayEndpoint(endpoints, family, context)
-    const gateway = parseIp((family === 4 ? endpoint?.gateway4 : endpoint?.gateway6) ?? '')
-    if (endpoint?.link !== undefined && gateway !== undefined) {
-      const route = { index: endpoint.link.index, gateway: ipBytes(gateway) }
+    if (endpoint?.link !== undefined) {
+      const byLink = context.driver(endpoint.driver).routesByLink(context.network(endpoint.networkId))
+      const gateway = byLink ? undefined : parseIp(family === 4 ? endpoint.gateway4 : endpoint.gateway6)
+      const { index } = endpoint.link
+      const route = gateway === undefined ? { index, family } : { index, gateway: ipBytes(gateway) }
       sandbox.request([replaceRoute(route)], 'default route')
     } else if (endpoints.length > 0) {
       // Networks that lead nowhere are left: so must the routes. ENOENT: the family never had one.

@@ -14,6 +14,10 @@ export class SpecialDriver implements NetworkDriver {
     this.name = name
   }
 
+  routesByLink(): boolean {
+    return false
+  }
+
   needsGateway(): boolean {
     return false
   }

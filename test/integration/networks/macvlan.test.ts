@@ -126,9 +126,27 @@ test('what cannot be is refused in Docker’s words, the kernel’s reason inclu
   const vlan = await daemon.docker([...network, '-o', 'parent=cable.10', 'x'])
   if (vlan.code !== 0)
     assert.match(vlan.stderr, /failed to create cable\.10 vlan link: operation not supported$/m)
-  const ipvlan = await daemon.docker(['network', 'create', '-d', 'ipvlan', '-o', 'parent=cable', 'y'])
-  if (ipvlan.code !== 0)
-    assert.match(ipvlan.stderr, /failed to create the ipvlan port: operation not supported$/m)
-  assert.equal((await docker(daemon, 'network', 'prune', '-f')) === '', vlan.code !== 0 && ipvlan.code !== 0)
+  const ipvlan = ['network', 'create', '-d', 'ipvlan', '-o', 'parent=cable', '--subnet', '10.253.1.0/24']
+  for (const option of ['ipvlan_mode=l4', 'ipvlan_flag=bridged']) {
+    await refused(
+      daemon,
+      /requested ipvlan (mode 'l4'|flag 'bridged') is not valid/,
+      ...ipvlan,
+      '-o',
+      option,
+      'y',
+    )
+  }
+  for (const mode of ['l2', 'l3', 'l3s']) {
+    const result = await daemon.docker([...ipvlan, '-o', `ipvlan_mode=${mode}`, mode])
+    if (result.code !== 0) {
+      assert.match(result.stderr, /failed to create the ipvlan port: operation not supported$/m, mode)
+      continue
+    }
+    const route = ['run', '--rm', '--network', mode, 'busybox', 'ip', 'route']
+    assert.match(await docker(daemon, ...route), mode === 'l2' ? /default via/ : /default dev eth0/)
+    await docker(daemon, 'network', 'rm', mode)
+  }
+  assert.equal((await docker(daemon, 'network', 'prune', '-f')) === '', vlan.code !== 0)
   assert.doesNotMatch(world.sh('ip', '-br', 'link'), /cable\./)
 })
