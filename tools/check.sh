@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 . tools/setup/env.sh
 tsc -p tsconfig.json
 tsc -p tsconfig.browser.json
+tsc -p src/console
 oxlint --deny-warnings
 oxfmt --check .
 knip

@@ -6,8 +6,20 @@ import type { Action, Caller } from './exchange.ts'
 /** What a request needs, for a repository. */
 export type Need = { repository: string; actions: readonly Action[] }
 
+/** Signing in by name and password, as people do on the web page. */
+export interface PasswordSignIn {
+  /** Whether the password is the user's. */
+  check(name: string, password: string): Promise<boolean>
+  /** A secret that is another one after the user's password has changed; undefined where there is no such user. */
+  secretOf(name: string): string | undefined
+  /** Somebody who has signed in. */
+  caller(name: string): Caller
+}
+
 /** See the file's head. */
 export interface Gate {
+  /** How people sign in: by password; not at all, where everybody may do everything; with tokens that others issue. */
+  readonly signIn: PasswordSignIn | 'open' | 'elsewhere'
   /** Who asks. Throws UNAUTHORIZED for wrong proofs; somebody without any is nobody, not an error. */
   identify(request: IncomingMessage): Promise<Caller>
   /** Whether a caller counts as signed in for `GET /v2/`. */
@@ -18,6 +30,7 @@ export interface Gate {
 
 /** Lets everybody do everything: a registry without users. */
 export const openGate: Gate = {
+  signIn: 'open',
   identify: () => Promise.resolve({ name: '', may: () => true, sees: () => true, isAdmin: true }),
   isSignedIn: () => true,
   refusal: () => {

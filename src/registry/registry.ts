@@ -10,6 +10,7 @@ import type { Server } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { TaskGroup } from '../lib/task-group.ts'
@@ -21,6 +22,8 @@ import { parseAddress, type RegistryConfig } from './config.ts'
 import { RegistryError } from './errors.ts'
 import { RegistryEvents } from './events.ts'
 import { Metrics } from './metrics.ts'
+import { PageApi } from './page/page-api.ts'
+import { PageFiles } from './page/page-files.ts'
 import { PullCache } from './pull-cache.ts'
 import { RateLimit } from './rate-limit.ts'
 import { RegistryServer, type ExtraEndpoints, type Served } from './server.ts'
@@ -32,6 +35,7 @@ import { Webhooks } from './webhooks.ts'
 export type RegistryOptions = { config: RegistryConfig; log: Log; clock?: Clock }
 
 const choresMs = 60_000
+const pageDirectory = fileURLToPath(new URL('../../build/console/registry', import.meta.url))
 
 /** A registry that listens. */
 export class Registry implements AsyncDisposable {
@@ -41,6 +45,8 @@ export class Registry implements AsyncDisposable {
   readonly #clock: Clock
   readonly #memory: AccessMemory
   readonly #metrics = new Metrics()
+  readonly #pageFiles = new PageFiles(pageDirectory)
+  readonly #pageApi: PageApi
   readonly #rates: RateLimit
   readonly #owned = new AsyncDisposableStack()
   #config: RegistryConfig
@@ -87,6 +93,13 @@ export class Registry implements AsyncDisposable {
       cache,
     }
     events.listen(({ action, kind }) => this.#metrics.event(action, kind))
+    this.#pageApi = new PageApi({
+      app: this.app,
+      clock: parts.clock,
+      gate: () => this.#access.gate,
+      retention: () => this.#config.collect.retention,
+      collect: (options) => this.collect(options),
+    })
   }
 
   /** Where the registry listens. */
@@ -115,6 +128,7 @@ export class Registry implements AsyncDisposable {
       gate: () => this.#access.gate,
       log: this.#log.child('http'),
       extra: this.#extra(),
+      identifyVisitor: (request) => this.#pageApi.identify(request),
       served: (served) => this.#served(served),
       headers: () => this.#config.headers,
       admit: (request) => {
@@ -202,6 +216,11 @@ export class Registry implements AsyncDisposable {
   #extra(): ExtraEndpoints {
     const text = { 'Content-Type': 'text/plain; charset=utf-8' }
     return {
+      page: async (exchange, rest) => {
+        if (rest === '') await this.#pageFiles.sendPage(exchange)
+        else await this.#pageFiles.sendAsset(exchange, rest)
+      },
+      pageApi: (exchange, rest) => this.#pageApi.handle(exchange, rest),
       health: (exchange) => exchange.bytes(200, Buffer.from('ok\n'), text),
       ready: async (exchange) => {
         // Ready is who can read the index and write to the disk.

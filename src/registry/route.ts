@@ -5,7 +5,7 @@ import { checkRepositoryName } from './names.ts'
 /** An endpoint with what its path names. */
 export type Route =
   | { kind: 'base' | 'catalog' | 'v1Ping' | 'v1Search' | 'token' | 'health' | 'ready' | 'metrics' }
-  | { kind: 'admin'; rest: string }
+  | { kind: 'admin' | 'page' | 'pageApi'; rest: string }
   | { kind: 'manifest'; repository: string; reference: string }
   | { kind: 'blob' | 'referrers'; repository: string; digest: string }
   | { kind: 'uploads' | 'tags'; repository: string }
@@ -15,6 +15,7 @@ export type Route =
 export type RouteKind = Route['kind']
 
 const fixed: Record<string, Route> = {
+  '/': { kind: 'page', rest: '' },
   '/v2/': { kind: 'base' },
   '/v2': { kind: 'base' },
   '/v2/_catalog': { kind: 'catalog' },
@@ -26,7 +27,12 @@ const fixed: Record<string, Route> = {
   '/metrics': { kind: 'metrics' },
 }
 
-const adminPrefix = '/_wharf/'
+/** Endpoints that are named by what follows a prefix. */
+const prefixes = [
+  ['/_wharf/', 'admin'],
+  ['/console/assets/', 'page'],
+  ['/console/api/', 'pageApi'],
+] as const
 
 /** Splits a request target. Throws NAME_INVALID for a broken escape. */
 export function splitTarget(target: string): { path: string; query: string } {
@@ -45,8 +51,10 @@ export function splitTarget(target: string): { path: string; query: string } {
 export function findRoute(path: string): Route | undefined {
   const known = fixed[path]
   if (known !== undefined) return known
-  if (path.startsWith(adminPrefix)) return { kind: 'admin', rest: path.slice(adminPrefix.length) }
-  if (!path.startsWith('/v2/')) return undefined
+  if (!path.startsWith('/v2/')) {
+    const [prefix, kind] = prefixes.find(([prefix]) => path.startsWith(prefix)) ?? []
+    return kind === undefined ? undefined : { kind, rest: path.slice(prefix.length) }
+  }
   const segments = path.slice('/v2/'.length).split('/')
   const last = segments.at(-1) ?? ''
   const before = segments.at(-2)

@@ -45,13 +45,11 @@ export type Served = {
   userAgent: string
 }
 
-/** Endpoints outside of the distribution API: health, metrics, tokens, administration. */
-export type ExtraEndpoints = Partial<
-  Record<
-    'token' | 'health' | 'ready' | 'metrics' | 'admin',
-    (exchange: Exchange, rest: string) => Promise<void> | void
-  >
->
+const extraKinds = ['token', 'health', 'ready', 'metrics', 'admin', 'page', 'pageApi'] as const
+type ExtraKind = (typeof extraKinds)[number]
+
+/** Endpoints outside of the distribution API: health, metrics, tokens, administration, the web page. */
+export type ExtraEndpoints = Record<ExtraKind, (exchange: Exchange, rest: string) => Promise<void> | void>
 
 /** What the server needs. */
 export type RegistryServerOptions = {
@@ -59,6 +57,8 @@ export type RegistryServerOptions = {
   gate: () => Gate
   log: Log
   extra: ExtraEndpoints
+  /** Who asks for the page's data: they are known by their session. */
+  identifyVisitor: (request: IncomingMessage) => Promise<Caller>
   served: (served: Served) => void
   /** Headers of every answer. */
   headers: () => Record<string, string>
@@ -150,16 +150,12 @@ export class RegistryServer {
     using _admitted = this.#options.admit(request, state.route)
     if (route === undefined)
       throw new RegistryError('UNSUPPORTED', { message: 'page not found', status: 404 })
-    if (route.kind === 'health' || route.kind === 'ready' || route.kind === 'token') {
-      await this.#extra(new Exchange({ request, response, target, caller: nobody }), route)
-      return
-    }
     const guard = gate()
-    const caller = await guard.identify(request)
+    const caller = await this.#identify(request, route)
     state.user = caller.name
     const exchange = new Exchange({ request, response, target, caller })
-    if (route.kind === 'admin' || route.kind === 'metrics') {
-      await this.#extra(exchange, route)
+    if (isExtra(route)) {
+      await this.#options.extra[route.kind](exchange, 'rest' in route ? route.rest : '')
       return
     }
     checkAccess({ guard, request, caller, route })
@@ -179,20 +175,10 @@ export class RegistryServer {
     await handler(app, exchange, route)
   }
 
-  async #extra(exchange: Exchange, route: Route): Promise<void> {
-    const { extra } = this.#options
-    if (
-      route.kind !== 'token' &&
-      route.kind !== 'health' &&
-      route.kind !== 'ready' &&
-      route.kind !== 'metrics' &&
-      route.kind !== 'admin'
-    )
-      throw new RegistryError('UNSUPPORTED', { status: 404 })
-    const handle = extra[route.kind]
-    if (handle === undefined)
-      throw new RegistryError('UNSUPPORTED', { message: 'page not found', status: 404 })
-    await handle(exchange, route.kind === 'admin' ? route.rest : '')
+  async #identify(request: IncomingMessage, { kind }: Route): Promise<Caller> {
+    if (kind === 'health' || kind === 'ready' || kind === 'token' || kind === 'page') return nobody
+    if (kind === 'pageApi') return await this.#options.identifyVisitor(request)
+    return await this.#options.gate().identify(request)
   }
 
   #answerError(error: unknown, request: IncomingMessage, response: ServerResponse): void {
@@ -218,6 +204,10 @@ export class RegistryServer {
 }
 
 const nobody: Caller = { name: '', may: () => false, sees: () => false, isAdmin: false }
+
+function isExtra(route: Route): route is Extract<Route, { kind: ExtraKind }> {
+  return extraKinds.some((kind) => kind === route.kind)
+}
 
 function handlersOf(kind: RouteKind): Record<string, Handler<RouteKind>> {
   // Every handler is listed under the kind of route that it takes.

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { RegistryError } from './errors.ts'
 import type { Action, Caller, Exchange } from './exchange.ts'
-import type { Gate, Need } from './gate.ts'
+import type { Gate, Need, PasswordSignIn } from './gate.ts'
 import { schemeOfRequest } from './handling.ts'
 import { isRepositoryName } from './names.ts'
 import { allActions, type Rules } from './rules.ts'
@@ -31,9 +31,19 @@ export class UserGate implements Gate {
   readonly #options: UserGateOptions
   // Callers whose proof was a token: they may be lacking a scope rather than the right.
   readonly #bearers = new WeakSet<Caller>()
+  readonly signIn: PasswordSignIn | 'elsewhere'
 
   constructor(options: UserGateOptions) {
     this.#options = options
+    const { users } = options
+    this.signIn =
+      users === undefined
+        ? 'elsewhere'
+        : {
+            check: (name, password) => this.#isRight({ name, password }),
+            secretOf: (name) => users.hashOf(name),
+            caller: (name) => this.#caller(name),
+          }
   }
 
   async identify(request: IncomingMessage): Promise<Caller> {

@@ -47,6 +47,11 @@ export class Users {
     return this.#hashes.has(name)
   }
 
+  /** A user's hash, which nobody else may learn; undefined where there is no such user. */
+  hashOf(name: string): string | undefined {
+    return this.#hashes.get(name)
+  }
+
   /** Whether the password is the user's. */
   async check(name: string, password: string): Promise<boolean> {
     const hash = this.#hashes.get(name)

@@ -7,15 +7,7 @@ target=build/wharf
 if [ -x "$target" ] && [ -z "$(find src/cli src/client src/lib src/spec package-lock.json tools/setup/build-cli.sh -newer "$target" -type f -print -quit)" ]; then
   exit 0
 fi
-bun=
-# npm leaves the program in the platform's package, or moves it where the bun package wants it.
-for candidate in node_modules/@oven/bun-linux-*/bin/bun node_modules/bun/bin/bun.exe; do
-  # A variant may need instructions that this processor lacks: the first that runs is taken.
-  if [ -x "$candidate" ] && "$candidate" --version >/dev/null 2>&1; then
-    bun=$candidate
-    break
-  fi
-done
+. tools/setup/find-bun.sh
 if [ -z "$bun" ]; then
   echo "build-cli: no Bun runs here, bin/wharf will use Node" >&2
   exit 0

@@ -14,7 +14,7 @@ packages=(crun nftables libnftables1 iproute2 procps busybox-static musl-tools g
 case "$what" in
   tests | bench)
     packages+=(runc socat curl python3 python3-docker docker-compose docker.io netcat-openbsd libseccomp2 bsdutils zstd attr)
-    packages+=(docker-registry openssl skopeo btrfs-progs fuse-overlayfs)
+    packages+=(docker-registry openssl skopeo btrfs-progs fuse-overlayfs chromium fonts-dejavu-core)
     ;;&
   bench) packages+=(podman) ;;
 esac
@@ -45,3 +45,4 @@ fi
 
 bash tools/setup/build-native.sh
 bash tools/setup/build-cli.sh
+bash tools/setup/build-console.sh
