@@ -69,11 +69,12 @@ class LowDescriptors {
       closeSync(next)
       return next < descriptorLimit ? open() : undefined
     } finally {
-      this.#hold()
+      this.hold()
     }
   }
 
-  #hold(): void {
+  /** Takes low descriptors again that were lent or have become free. */
+  hold(): void {
     while (this.#held.length < descriptorCount) {
       const descriptor = openSync('/dev/null', 'r')
       if (descriptor >= descriptorLimit) return closeSync(descriptor)
@@ -84,7 +85,10 @@ class LowDescriptors {
 
 const lowDescriptors = new LowDescriptors()
 
-/** The rules of one network namespace: the one that the object was made in. */
+/**
+ * The rules of one network namespace: the one that the object was made in. It must be used there, too: a program
+ * that is started for a transaction works where its caller stands.
+ */
 export class Nftables implements Disposable {
   #context: unknown
 
@@ -111,8 +115,11 @@ export class Nftables implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (library !== undefined && this.#context !== undefined) library.free(this.#context)
+    if (library === undefined || this.#context === undefined) return
+    library.free(this.#context)
     this.#context = undefined
+    // Its descriptor must not go to somebody who keeps it: the next context could not have it then.
+    lowDescriptors.hold()
   }
 }
 

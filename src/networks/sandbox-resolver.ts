@@ -30,16 +30,17 @@ export function openResolverSockets(namespace: NetworkNamespace, ports: DnsPorts
 
 /** Leads port 53 of the resolver's address to the sockets. Once in a sandbox's life. */
 export function redirectResolver(namespace: NetworkNamespace, ports: DnsPorts): void {
-  using nftables = namespace.run(() => new Nftables())
   const table = 'ip wharf-dns'
-  nftables.run(
-    [
-      `add table ${table}`,
-      `flush table ${table}`,
-      `add chain ${table} output { type nat hook output priority -100; policy accept; }`,
-      `add rule ${table} output ip daddr ${resolverAddress} udp dport 53 dnat to ${resolverAddress}:${ports.udp}`,
-      `add rule ${table} output ip daddr ${resolverAddress} tcp dport 53 dnat to ${resolverAddress}:${ports.tcp}`,
-      '',
-    ].join('\n'),
-  )
+  const text = [
+    `add table ${table}`,
+    `flush table ${table}`,
+    `add chain ${table} output { type nat hook output priority -100; policy accept; }`,
+    `add rule ${table} output ip daddr ${resolverAddress} udp dport 53 dnat to ${resolverAddress}:${ports.udp}`,
+    `add rule ${table} output ip daddr ${resolverAddress} tcp dport 53 dnat to ${resolverAddress}:${ports.tcp}`,
+    '',
+  ].join('\n')
+  namespace.run(() => {
+    using nftables = new Nftables()
+    nftables.run(text)
+  })
 }
