@@ -36,6 +36,8 @@ type Served = { fields: string[]; sockets: ResolverSockets }
 /** A process that ends sooner than this after its start is not started again at once. */
 const shortLifeMs = 2000
 const retryMs = 1000
+/** A process that nobody needs any more is kept for so long. */
+const idleMs = 5000
 
 /** See the file's head. Disposing leaves the process and its answers where they are. */
 export class NameKeeper implements Disposable {
@@ -48,7 +50,10 @@ export class NameKeeper implements Disposable {
   #connection: KeeperConnection | undefined
   #startedMs = Number.NEGATIVE_INFINITY
   #retry: NodeJS.Timeout | undefined
+  #idle: NodeJS.Timeout | undefined
   #closed = false
+  /** Not to be started before `sweep`; questions wait in the sockets. */
+  #waits = false
 
   /** `program` is `build/wharf-net`. */
   constructor(options: { program: string; runRoot: string; log: Log }) {
@@ -66,6 +71,8 @@ export class NameKeeper implements Disposable {
       found.send(['quit'])
       found[Symbol.dispose]()
       this.#process.end()
+      // One that knows only some names would say of others that they do not exist.
+      this.#waits = true
       return
     }
     this.#use(found)
@@ -76,7 +83,11 @@ export class NameKeeper implements Disposable {
   sweep(): void {
     for (const { udp, tcp } of this.#unclaimed.values()) for (const fd of [udp, tcp]) closeSync(fd)
     this.#unclaimed.clear()
-    if (this.#connection !== undefined) this.#tell(['sweep'])
+    this.#waits = false
+    if (!this.#closed && this.#connection === undefined && this.#served.size > 0) this.#tell([])
+    if (this.#connection === undefined) return
+    this.#tell(['sweep'])
+    this.#endWhenIdle()
   }
 
   /** Sets an endpoint's names, in place of those it had. They match whatever their case. Throws invalid. */
@@ -130,7 +141,9 @@ export class NameKeeper implements Disposable {
     if (served === undefined) return
     this.#served.delete(sandboxId)
     closeSockets(served.sockets)
-    if (this.#connection !== undefined) this.#tell(['close', sandboxId])
+    if (this.#connection === undefined) return
+    this.#tell(['close', sandboxId])
+    this.#endWhenIdle()
   }
 
   /** Ends the process: for an uninstall, and for tests. */
@@ -142,6 +155,7 @@ export class NameKeeper implements Disposable {
   [Symbol.dispose](): void {
     this.#closed = true
     clearTimeout(this.#retry)
+    clearTimeout(this.#idle)
     this.#connection?.[Symbol.dispose]()
     this.#connection = undefined
     this.sweep()
@@ -153,12 +167,26 @@ export class NameKeeper implements Disposable {
   #tell(fields: readonly string[], sockets?: ResolverSockets): void {
     const connection = this.#connection
     try {
-      if (connection === undefined) return this.#start()
+      if (connection === undefined) return this.#waits ? undefined : this.#start()
       return connection.send(fields, sockets)
     } catch (error) {
       // What it was to be told stands in the tables here.
       this.#lost(error)
     }
+  }
+
+  /** Without sandboxes there is nothing to resolve: the process ends, and another is started when there is. */
+  #endWhenIdle(): void {
+    clearTimeout(this.#idle)
+    if (this.#closed || this.#served.size > 0) return
+    this.#idle = setTimeout(() => {
+      if (this.#served.size > 0 || this.#connection === undefined) return
+      this.#tell(['quit'])
+      this.#connection?.[Symbol.dispose]()
+      this.#connection = undefined
+      this.#process.end()
+    }, idleMs)
+    this.#idle.unref()
   }
 
   #start(): void {

@@ -393,6 +393,17 @@ test('it is started again when it ends, and replaced when its program is another
   rmSync(program, { force: true })
 })
 
+test('it ends some time after its last sandbox, and starts with the next', async () => {
+  using resolver = new Resolver()
+  resolver.set('e1', ['db'], ['10.0.0.2'])
+  assert.deepEqual(await resolver.data('db'), ['10.0.0.2'])
+  const { pid } = resolver
+  resolver.keeper.close('one')
+  await eventually('it has ended', () => !isRunning(pid))
+  resolver.serve()
+  assert.deepEqual(await resolver.data('db'), ['10.0.0.2'])
+})
+
 test('it ends with its last sandbox when no daemon is there, and when its socket is removed; it is nobody', async () => {
   const resolver = new Resolver()
   await resolver.ask('x')
