@@ -119,6 +119,7 @@ export class Boot {
     recordRunning(core, container, task)
     core.registry.saveState(container, {
       paused: state.paused,
+      oomKilled: state.oomKilled,
       health: state.health ?? container.state.health,
     })
     await core.cleanUp('adopt network', container.id, () =>

@@ -152,6 +152,21 @@ test('an OOM kill is recorded and told before the death', async () => {
   assert.deepEqual(world.actions(id).slice(-2), ['oom', 'die'])
 })
 
+test('an OOM kill in a container that lives on is told at once, and at its end no more', async () => {
+  await using fixture = await EngineFixture.make()
+  const { engine, world } = fixture
+  const id = await fixture.run()
+  world.task(id).oom()
+  const { State } = await engine.inspect(id, { size: false })
+  assert.deepEqual([State.OOMKilled, State.Running], [true, true])
+  assert.equal(world.actions(id).at(-1), 'oom')
+  world.task(id).end(0, true)
+  await engine.idle()
+  assert.deepEqual(world.actions(id).slice(-2), ['oom', 'die'])
+  await engine.start(id, noStart)
+  assert.equal((await engine.inspect(id, { size: false })).State.OOMKilled, false)
+})
+
 test('pause() and unpause() freeze once', async () => {
   await using fixture = await EngineFixture.make()
   const { engine, world } = fixture

@@ -103,12 +103,19 @@ export class Lifecycle {
   watch(container: Container, task: ContainerTask): void {
     this.#core.ports.logs.started(this.#core.logRequest(container))
     this.#health.start(container)
+    task.watchOom(container.state.oomKilled, () => this.#oom(container, task))
     this.#core.tasks.run('exit', async (signal) => {
       const exit = await abortable(task.exited, signal)
       // Once seen, an exit is handled to its end, also while shutting down.
       using _lock = await this.#core.locks.acquire(container.id)
       if (container.task === task) await this.exited(container, exit)
     })
+  }
+
+  #oom(container: Container, task: ContainerTask): void {
+    if (container.task !== task) return
+    this.#core.registry.saveState(container, { oomKilled: true })
+    this.#core.emit(container, 'oom')
   }
 
   /** Handles an exit. The caller holds the lock. */
@@ -140,7 +147,8 @@ export class Lifecycle {
     const release = () => this.release(container, record)
     const announce = () => {
       core.registry.saveState(container, ended, rest)
-      if (exit.oomKilled) core.emit(container, 'oom')
+      // Killed while no daemon looked; otherwise it has been told already.
+      if (exit.oomKilled && !record.state.oomKilled) core.emit(container, 'oom')
       const execDuration = String(Math.floor(ranMs / 1000))
       core.emit(container, 'die', { exitCode: String(exit.exitCode), execDuration })
       container.waiters.stopped({ exitCode: exit.exitCode, error: '' })

@@ -92,6 +92,11 @@ export interface ContainerTask extends Task {
   /** Applies changed limits to the live cgroup. */
   update(resources: Resources): Promise<void>
   exec(start: ExecTaskStart, signal: AbortSignal): Promise<Task>
+  /**
+   * Calls back whenever the kernel kills in the container for memory, and once for what happened while nobody
+   * watched, unless that was `told` already. Ends with the task, after its last call.
+   */
+  watchOom(told: boolean, listener: () => void): void
   /** Host pids of all processes in the container. */
   pids(): Promise<number[]>
   stats(): Promise<TaskStats>

@@ -67,6 +67,8 @@ export class FakeTask implements ContainerTask, PendingTask {
   paused = false
   running = false
   size: [number, number] | undefined
+  /** Kills a process for memory. */
+  oom: () => void = () => {}
   /** Signals that end it, besides SIGKILL. */
   diesOf = new Set([15])
   /** Called for every exec, to script it. */
@@ -148,6 +150,10 @@ export class FakeTask implements ContainerTask, PendingTask {
     this.execs.push(exec)
     this.onExec(exec)
     return task
+  }
+
+  watchOom(_told: boolean, listener: () => void): void {
+    this.oom = listener
   }
 
   async pids(): Promise<number[]> {

@@ -116,9 +116,14 @@ function parsePairs(text: string | undefined): Record<string, bigint> {
   return pairs
 }
 
+/** See `parseOomState`. `halted`: processes wait for memory, because the kernel may not kill. */
+export type OomState = { kills: number; halted: boolean }
+
 /** How often the kernel killed for memory: memory.oom_control of version 1, memory.events of version 2. */
-export function parseOomKills(text: string): number {
-  return Number(parsePairs(text)['oom_kill'] ?? 0n)
+export function parseOomState(text: string): OomState {
+  const pairs = parsePairs(text)
+  const halted = pairs['oom_kill_disable'] === 1n && pairs['under_oom'] === 1n
+  return { kills: Number(pairs['oom_kill'] ?? 0n), halted }
 }
 
 /** Process ids of cgroup.procs. */

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Resources } from '../spec/container-config.ts'
 import { parseCgroupLayout, unescapeMountPath } from './cgroup-layout.ts'
 import { cpuWeight, limitWritesV1, limitWritesV2 } from './cgroup-limits.ts'
-import { parseOomKills, parsePids, parseStatsV1, parseStatsV2 } from './cgroup-stats.ts'
+import { parseOomState, parsePids, parseStatsV1, parseStatsV2 } from './cgroup-stats.ts'
 import {
   cgroupFeatures,
   parseCapabilities,
@@ -107,8 +107,12 @@ test('files that are missing or garbled are zeros, never an exception', () => {
     assert.equal(stats.throttledPeriods, 0n)
     assert.equal(stats.pids, 0n)
   }
-  assert.equal(parseOomKills('oom_kill_disable 0\nunder_oom 0\noom_kill 4\n'), 4)
-  assert.equal(parseOomKills(''), 0)
+  assert.deepEqual(parseOomState('oom_kill_disable 0\nunder_oom 0\noom_kill 4\n'), {
+    kills: 4,
+    halted: false,
+  })
+  assert.deepEqual(parseOomState('oom_kill_disable 1\nunder_oom 1\noom_kill 0\n'), { kills: 0, halted: true })
+  assert.deepEqual(parseOomState(''), { kills: 0, halted: false })
   assert.deepEqual(parsePids('1\n22\n\n0\n'), [1, 22])
 })
 

@@ -12,13 +12,14 @@ import type { TaskStats } from '../spec/task-types.ts'
 import { controllerDirectory, type CgroupLayout } from './cgroup-layout.ts'
 import { limitWritesV1, limitWritesV2, type CgroupWrite, type CurrentLimits } from './cgroup-limits.ts'
 import {
-  parseOomKills,
+  parseOomState,
   parsePids,
   parseStatsV1,
   parseStatsV2,
   statsFilesV1,
   statsFilesV2,
   type CgroupTexts,
+  type OomState,
 } from './cgroup-stats.ts'
 
 /** Parent of all containers that name none. */
@@ -75,8 +76,8 @@ export class Cgroups {
 
   /** Whether the cgroup is frozen now. */
   async isFrozen(path: string): Promise<boolean> {
-    const { file, frozenText } = this.#freezer(path)
-    return (await readOptional(file))?.includes(frozenText) ?? false
+    const { stateFile, frozenText } = this.#freezer(path)
+    return (await readOptional(stateFile))?.includes(frozenText) ?? false
   }
 
   /** Applies the limits that are set. Throws `internal` with the kernel's reason and what it was asked. */
@@ -89,10 +90,21 @@ export class Cgroups {
 
   /** How many processes the kernel has killed here for memory. 0 when the cgroup is gone. */
   async oomKills(path: string): Promise<number> {
+    return (await this.oomState(path))?.kills ?? 0
+  }
+
+  /** What the kernel says about running out of memory here. Undefined when the cgroup is gone. */
+  async oomState(path: string): Promise<OomState | undefined> {
+    const file = this.oomFile(path)
+    const text = file === undefined ? undefined : await readOptional(file)
+    return text === undefined ? undefined : parseOomState(text)
+  }
+
+  /** The file that tells; undefined where there is no memory controller. */
+  oomFile(path: string): string | undefined {
     const directory = controllerDirectory(this.layout, 'memory', path)
-    if (directory === undefined) return 0
-    const file = this.layout.mode === 'v2' ? 'memory.events' : 'memory.oom_control'
-    return parseOomKills((await readOptional(join(directory, file))) ?? '')
+    if (directory === undefined) return undefined
+    return join(directory, this.layout.mode === 'v2' ? 'memory.events' : 'memory.oom_control')
   }
 
   /** Kills all processes and waits until none is left. */

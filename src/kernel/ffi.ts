@@ -81,3 +81,13 @@ function koffiStrerror(errno: number): string {
   const text: unknown = strerror(errno)
   return typeof text === 'string' ? text.charAt(0).toLowerCase() + text.slice(1) : `errno ${errno}`
 }
+
+/**
+ * Calls back whenever the descriptor can be read. Keeps no event loop alive. Disposing it stops that; the descriptor
+ * stays the caller's, to be closed afterwards.
+ */
+export function onReadable(fd: number, callback: () => void): Disposable {
+  const handle = koffi.node.poll(fd, { readable: true }, callback)
+  handle.unref()
+  return { [Symbol.dispose]: () => handle.close() }
+}

@@ -17,6 +17,7 @@ import type { Log } from '../lib/log.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
 import { becomeSubreaper, exitCodeOf, isAlive, processStartTime, spawnProcess } from '../kernel/process.ts'
+import { OomWatcher } from '../kernel/oom-watch.ts'
 import { StrayReaper } from '../kernel/stray-reaper.ts'
 import { startExec } from './exec-start.ts'
 import { buildOciSpec, serializeOci, type OciSettings } from './oci-spec.ts'
@@ -66,6 +67,7 @@ export class OciContainerRuntime implements AsyncDisposable {
   readonly #runtimes: RuntimeTable
   readonly #launcher: ShimLauncher
   readonly #warmer: CgroupWarmer
+  readonly #oomWatcher: OomWatcher
   readonly #strays = new StrayReaper()
   readonly #tasks = new Set<ShimTask>()
   // More at once only makes each slower.
@@ -77,6 +79,7 @@ export class OciContainerRuntime implements AsyncDisposable {
     this.#runtimes = new RuntimeTable(options.runtimes, options.defaultRuntime)
     this.#launcher = new ShimLauncher(options.shimProgram)
     this.#warmer = new CgroupWarmer(options.shimProgram, options.cgroups.layout, options.log)
+    this.#oomWatcher = new OomWatcher(options.cgroups)
     becomeSubreaper()
   }
 
@@ -184,6 +187,7 @@ export class OciContainerRuntime implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const task of this.#tasks) task[Symbol.dispose]()
     this.#tasks.clear()
+    this.#oomWatcher[Symbol.dispose]()
     this.#strays[Symbol.dispose]()
     this.#warmer[Symbol.dispose]()
     this.#runtimes[Symbol.dispose]()
@@ -235,15 +239,11 @@ export class OciContainerRuntime implements AsyncDisposable {
   #running(id: ContainerId, bundle: Bundle, started: ShimStarted, watch?: ShimWatch): RunningContainerTask {
     const { cgroups } = this.#options
     const task = new RunningContainerTask(
-      {
-        directory: this.#directories.of(id),
-        started,
-        watch,
-        oomKilled: () => this.#oomKilled(bundle.spec),
-      },
+      { directory: this.#directories.of(id), started, watch },
       {
         cgroups,
         cgroupPath: bundle.spec.linux.cgroupsPath,
+        oomWatcher: this.#oomWatcher,
         exec: (start, signal) => this.#exec(start, bundle, signal),
       },
     )

@@ -5,6 +5,7 @@ import type { EngineError } from '../spec/errors.ts'
 import type { AttachOptions, ExecTaskStart, OfferedConnection, TaskStats } from '../spec/task-types.ts'
 import { Semaphore } from '../lib/mutex.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
+import type { OomWatch, OomWatcher } from '../kernel/oom-watch.ts'
 import { createFailure, lastRuntimeError } from './runtime-errors.ts'
 import { readRuntimeOutput } from './shim-bundle.ts'
 import { attachToShim, giveToShim } from './shim-requests.ts'
@@ -99,16 +100,36 @@ export class PendingContainerTask {
 export type ContainerParts = {
   cgroups: Cgroups
   cgroupPath: string
+  oomWatcher: OomWatcher
   exec(start: ExecTaskStart, signal: AbortSignal): Promise<ShimTask>
 }
 
 /** Implements `ContainerTask` of the engine. */
 export class RunningContainerTask extends ShimTask {
   readonly #container: ContainerParts
+  #oomWatch: OomWatch | undefined
 
-  constructor(parts: ShimTaskParts, container: ContainerParts) {
-    super(parts)
+  constructor(parts: Omit<ShimTaskParts, 'oomKilled'>, container: ContainerParts) {
+    super({ ...parts, oomKilled: () => this.#lastOomLook() })
     this.#container = container
+  }
+
+  /** See `ContainerTask.watchOom`. */
+  watchOom(told: boolean, listener: () => void): void {
+    const { oomWatcher, cgroupPath } = this.#container
+    this.#oomWatch = oomWatcher.watch(cgroupPath, { counted: told }, listener)
+  }
+
+  override [Symbol.dispose](): void {
+    this.#oomWatch?.[Symbol.dispose]()
+    super[Symbol.dispose]()
+  }
+
+  /** The listener hears of what has not been told before anybody hears of the end. */
+  async #lastOomLook(): Promise<boolean> {
+    using watch = this.#oomWatch
+    const { cgroups, cgroupPath } = this.#container
+    return ((await watch?.look()) ?? (await cgroups.oomKills(cgroupPath))) > 0
   }
 
   /** See `ContainerTask.pause`. */
