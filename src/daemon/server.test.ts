@@ -260,6 +260,29 @@ test('refusals have Docker bodies and statuses', async () => {
   assert.deepEqual([(await call('POST', '/containers/stopped/stop')).status], [304])
 })
 
+test('a client hears of a refusal though nobody read its body, small or large', async () => {
+  // The small one comes after its head: a connection that was closed by then would fail the client's write.
+  const socket: Socket = connect({ path: socketPath })
+  socket.write(head('POST /swarm/init HTTP/1.1', 'Content-Type: application/json', 'Content-Length: 2'))
+  await new Promise((resolve) => setImmediate(resolve))
+  socket.write('{}')
+  const [first] = (await once(socket, 'data')) as [Buffer]
+  assert.match(String(first), /^HTTP\/1\.1 501[^]*not supported by this engine/)
+  socket.write(head('GET /services HTTP/1.1', 'Connection: close'))
+  assert.match(String(await buffer(socket)), /^HTTP\/1\.1 503/)
+
+  const body = Buffer.alloc(8 << 20, ' ')
+  const large = httpRequest({ socketPath, method: 'POST', path: '/swarm/init' })
+  const failed = once(large, 'error').then(([error]) => error as Error)
+  large.end(body)
+  const outcome = await Promise.race([once(large, 'response'), failed])
+  assert.ok(Array.isArray(outcome), String(outcome))
+  const [response] = outcome as [IncomingMessage]
+  assert.equal(response.statusCode, 501)
+  assert.match(await text(response), /not supported/)
+  large.destroy()
+})
+
 test('create: what a body lacks, has too much of, or has of the wrong kind', async () => {
   const create = async (body: string, headers: Record<string, string> = {}) => {
     const answer = await call('POST', '/v1.50/containers/create?name=n', body, headers)

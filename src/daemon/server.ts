@@ -10,6 +10,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { createServer as createHttpsServer, type Server as TlsServer, type ServerOptions } from 'node:https'
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Log } from '../lib/log.ts'
 import { apiVersions, formatApiVersion, matchApiVersion } from '../spec/api-version.ts'
@@ -18,6 +19,10 @@ import { encodeJson } from '../lib/http-json.ts'
 import { Exchange } from './exchange.ts'
 import { interceptHijacks, type HijackedConnection } from './hijack.ts'
 import { splitTarget, type RouteMatch, type Router, type Target } from './router.ts'
+
+/** What a refused request may still send before it is answered, and how long it may send after that. */
+const drainedBytes = 256 * 1024
+const lingerMs = 500
 
 /** Who made a request, as far as it can be known. */
 export type Caller = { uid?: number; pid?: number; request: string }
@@ -125,6 +130,7 @@ export class ApiServer {
       const target = splitTarget(request.url ?? '/')
       await this.#dispatch({ request, response, target, connection })
     } catch (error) {
+      if (connection === undefined) await drainSmallBody(request)
       this.#answerError(error, request, response)
     }
     trace?.(`< ${request.method} ${request.url}`)
@@ -200,14 +206,42 @@ export class ApiServer {
       return
     }
     const body = `${encodeJson({ message: errorMessage(error) })}\n`
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) }
+    if (request.complete) {
+      response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body)
+      return
+    }
     // A body that nobody read would be taken for the next request.
-    if (!request.complete) response.setHeader('Connection', 'close')
-    response.writeHead(status, {
-      'Content-Type': 'application/json',
-      'Content-Length': Buffer.byteLength(body),
-    })
-    response.end(request.method === 'HEAD' ? undefined : body)
+    response.writeHead(status, { ...headers, Connection: 'close' })
+    response.write(body)
+    void closeAfter(request, response)
   }
+}
+
+/** Reads what a refused request still sends, if that is little: its client hears of the refusal only after it. */
+async function drainSmallBody(request: IncomingMessage): Promise<void> {
+  const length = Number(request.headers['content-length'] ?? 0)
+  if (request.complete || !(length > 0 && length <= drainedBytes)) return
+  request.resume()
+  await ended(request)
+}
+
+/** Closing at once, with data unread, would reset the connection before its client has read the answer. */
+async function closeAfter(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const patience = setTimeout(() => response.end(), lingerMs)
+  request.resume()
+  await ended(request)
+  clearTimeout(patience)
+  response.end()
+}
+
+async function ended(request: IncomingMessage): Promise<void> {
+  const over = new AbortController()
+  const { signal } = over
+  await Promise.race(['end', 'close', 'error'].map((event) => once(request, event, { signal }))).catch(
+    () => {},
+  )
+  over.abort()
 }
 
 function checkVersion(text: string | undefined): number {
