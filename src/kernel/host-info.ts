@@ -81,7 +81,10 @@ export function readKernelFacts(cgroup: CgroupLayout = detectCgroups()): KernelF
     apparmor: readText('/sys/module/apparmor/parameters/enabled').startsWith('Y'),
     selinux: existsSync('/sys/fs/selinux/enforce'),
     seccomp: /^Seccomp:/m.test(status),
-    ipv4Forwarding: readText('/proc/sys/net/ipv4/ip_forward').trim() === '1',
+    // The daemon itself may switch it on later.
+    get ipv4Forwarding() {
+      return readText('/proc/sys/net/ipv4/ip_forward').trim() === '1'
+    },
     bridgeNfIptables: readText('/proc/sys/net/bridge/bridge-nf-call-iptables').trim() === '1',
     bridgeNfIp6tables: readText('/proc/sys/net/bridge/bridge-nf-call-ip6tables').trim() === '1',
     ...(hardLimits !== undefined && { hardLimits }),

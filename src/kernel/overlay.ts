@@ -49,17 +49,32 @@ const maxStringBytes = 255
 
 /** Mounts. Throws a KernelError whose text holds what the kernel says about the options. */
 export function mountOverlay(request: OverlayMount): void {
-  if (fits(request)) {
-    const context = fsopenNative(sysFsopen, 'overlay', cloexec)
-    if (context >= 0) {
-      try {
-        if (mountByContext(context, request)) return
-      } finally {
-        closeSync(context)
-      }
-    } else if (errnoName(lastErrno()) !== 'ENOSYS') throw new KernelError('fsopen', lastErrno(), 'overlay')
+  const refusal = fits(request) ? tryContext(request) : undefined
+  if (refusal === 'mounted') return
+  try {
+    mountByOptions(request)
+  } catch (error) {
+    // The context's error says more, where it was not about an option that this kernel does not know.
+    throw refusal ?? error
   }
-  mountByOptions(request)
+}
+
+/** `mounted`; or undefined or an error when the kernel may just not know this interface or its options. */
+function tryContext(request: OverlayMount): 'mounted' | KernelError | undefined {
+  const context = fsopenNative(sysFsopen, 'overlay', cloexec)
+  if (context < 0) {
+    if (errnoName(lastErrno()) === 'ENOSYS') return undefined
+    throw new KernelError('fsopen', lastErrno(), 'overlay')
+  }
+  try {
+    return mountByContext(context, request) ? 'mounted' : undefined
+  } catch (error) {
+    // Before Linux 6.5 the options are looked at when all are there, and EINVAL is all that is said of `lowerdir+`.
+    if (error instanceof KernelError && error.code === 'EINVAL') return error
+    throw error
+  } finally {
+    closeSync(context)
+  }
 }
 
 function fits({ lowers, upper }: OverlayMount): boolean {
