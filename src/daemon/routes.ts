@@ -10,6 +10,7 @@ import type { LiveSettings } from './live-settings.ts'
 import type { Rooms } from './rooms.ts'
 import type { Route } from './router.ts'
 import { absentRoutes } from './routes/absent.ts'
+import { checkpointRoutes } from './routes/checkpoints.ts'
 import { containerCreateRoutes } from './routes/container-create.ts'
 import { containerFileRoutes } from './routes/container-files.ts'
 import { containerStreamRoutes } from './routes/container-streams.ts'
@@ -54,6 +55,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     }),
     ...eventRoutes(events, systemClock),
     ...absentRoutes(),
+    ...checkpointRoutes(engine, () => live.current.flag('experimental')),
   ]
   const originAllowed = (origin: string, host: string) => allowsOrigin(live, origin, host)
   return [

@@ -5,17 +5,16 @@
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
+import { runCli } from '../../src/cli/dispatch.ts'
 
 const run = promisify(execFile)
 const docker = ['/usr/local/bin/docker', '/usr/bin/docker'].find((path) => existsSync(path))
 const directory = mkdtempSync(join(tmpdir(), 'wharf-help-'))
-const ours = join(directory, 'docker')
-symlinkSync(resolve(import.meta.dirname, '../../bin/wharf'), ours)
 after(() => rmSync(directory, { recursive: true }))
 
 const env = {
@@ -28,8 +27,29 @@ const env = {
 /** A command's help: its usage lines, subcommands, and flags as `-s, --name type`. */
 type Help = { usage: string; commands: Set<string>; flags: Map<string, string> }
 
-async function help(program: string, words: readonly string[]): Promise<Help> {
-  const { stdout } = await run(program, [...words, '--help'], { env })
+async function theirHelp(words: readonly string[]): Promise<Help> {
+  return parseHelp((await run(docker ?? '', [...words, '--help'], { env })).stdout)
+}
+
+/** In this process: there are very many commands. */
+async function ourHelp(words: readonly string[]): Promise<Help> {
+  let stdout = ''
+  const output = (write: (text: string) => void) => ({ isTerminal: false, columns: 80, write })
+  await runCli(
+    {
+      program: 'docker',
+      env,
+      stdout: output((text) => (stdout += text)),
+      stderr: output(() => {}),
+      columns: 80,
+      isInputTerminal: () => false,
+    },
+    [...words, '--help'],
+  )
+  return parseHelp(stdout)
+}
+
+function parseHelp(stdout: string): Help {
   const usage = /^Usage:\s+(.*(?:\n\t.*)*)/m.exec(stdout)?.[1] ?? ''
   const commands = new Set<string>()
   const flags = new Map<string, string>()
@@ -47,7 +67,7 @@ async function help(program: string, words: readonly string[]): Promise<Help> {
 }
 
 async function walk(words: readonly string[], visit: (words: readonly string[], both: [Help, Help]) => void) {
-  const both: [Help, Help] = await Promise.all([help(docker ?? '', words), help(ours, words)])
+  const both: [Help, Help] = await Promise.all([theirHelp(words), ourHelp(words)])
   visit(words, both)
   for (const name of both[1].commands) {
     if (both[0].commands.has(name)) await walk([...words, name], visit)
@@ -76,7 +96,7 @@ test('usage lines and flags are those of the stock client', newer, async () => {
     }
   })
   assert.deepEqual(differences, [])
-  assert.ok(compared > 60, `only ${compared} commands were compared`)
+  assert.ok(compared > 130, `only ${compared} commands were compared`)
 })
 
 const container = [
@@ -94,6 +114,6 @@ const container = [
   'top',
 ]
 test('the container commands are all there', newer, async () => {
-  const { commands } = await help(ours, [])
+  const { commands } = await ourHelp([])
   for (const name of container) assert.ok(commands.has(name), name)
 })

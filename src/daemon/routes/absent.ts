@@ -20,13 +20,6 @@ const noSession: Handler = () => {
   throw new EngineError('notImplemented', 'BuildKit sessions are not supported by this engine')
 }
 
-const notExperimental: Handler = () => {
-  throw new EngineError(
-    'notImplemented',
-    'This experimental feature is disabled by default. Start the Docker daemon in experimental mode in order to enable it.',
-  )
-}
-
 /** Routes that every Docker engine has and that this one has nothing behind. */
 export function absentRoutes(): Route[] {
   const swarmObjects = ['nodes', 'services', 'tasks', 'secrets', 'configs'].flatMap((area): Route[] => [
@@ -55,9 +48,6 @@ export function absentRoutes(): Route[] {
     { method: 'POST', path: '/session', handle: noSession },
     { method: 'POST', path: '/grpc', handle: noSession },
     ...pluginRoutes(),
-    { method: 'GET', path: '/containers/{id}/checkpoints', handle: notExperimental },
-    { method: 'POST', path: '/containers/{id}/checkpoints', handle: notExperimental },
-    { method: 'DELETE', path: '/containers/{id}/checkpoints/{checkpoint}', handle: notExperimental },
   ]
 }
 
