@@ -22,7 +22,8 @@ export type Engine = {
 }
 
 const project = join(import.meta.dirname, '..')
-const namespace = 'wharf-bench-docker'
+/** The network namespace that Docker runs in. */
+export const dockerNamespace = 'wharf-bench-docker'
 
 /** Runs a CLI command to its end; throws when it fails. Answers its standard output. */
 export function cli(engine: Engine, args: string[], input?: string | Buffer): string {
@@ -69,13 +70,13 @@ export async function startWharf(root: string, trace?: string): Promise<Engine> 
 export async function startDocker(root: string): Promise<Engine> {
   const socket = join(root, 'docker.sock')
   mkdirSync(root, { recursive: true })
-  spawnSync('ip', ['netns', 'add', namespace])
-  spawnSync('ip', ['-n', namespace, 'link', 'set', 'lo', 'up'])
+  spawnSync('ip', ['netns', 'add', dockerNamespace])
+  spawnSync('ip', ['-n', dockerNamespace, 'link', 'set', 'lo', 'up'])
   const output = openSync(join(root, 'log'), 'a')
   // nsenter, not "ip netns exec": the latter hides the cgroup mounts.
   const daemon = spawn(
     'nsenter',
-    [`--net=/run/netns/${namespace}`, 'dockerd', ...directories(root, socket)],
+    [`--net=/run/netns/${dockerNamespace}`, 'dockerd', ...directories(root, socket)],
     { stdio: ['ignore', output, output] },
   )
   const engine: Engine = {
@@ -90,7 +91,7 @@ export async function startDocker(root: string): Promise<Engine> {
     hostNamespace: `/run/netns/${namespace}`,
     stop: async () => {
       await stopDaemon(engine, daemon)
-      spawnSync('ip', ['netns', 'delete', namespace])
+      spawnSync('ip', ['netns', 'delete', dockerNamespace])
     },
   }
   await answering(engine)
@@ -168,19 +169,26 @@ async function stopDaemon(engine: Engine, daemon: ChildProcess): Promise<void> {
 function privateBytes(pids: number[]): number {
   let sum = 0
   for (const pid of pids) {
-    const path = `/proc/${pid}/smaps_rollup`
-    if (!existsSync(path)) continue
-    for (const [, kilobytes] of readFileSync(path, 'utf8').matchAll(/^Private_\w+:\s+(\d+) kB/gm)) {
+    for (const [, kilobytes] of procFile(pid, 'smaps_rollup').matchAll(/^Private_\w+:\s+(\d+) kB/gm)) {
       sum += Number(kilobytes) * 1024
     }
   }
   return sum
 }
 
+/** A file of a process; empty when that has ended. */
+function procFile(pid: number | string, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
 function processes(): { pid: number; parent: number; name: string }[] {
   return readdirSync('/proc').flatMap((entry) => {
-    if (!/^\d+$/.test(entry) || !existsSync(`/proc/${entry}/stat`)) return []
-    const match = /^\d+ \((.*)\) \S (\d+)/.exec(readFileSync(`/proc/${entry}/stat`, 'utf8'))
+    const text = /^\d+$/.test(entry) ? procFile(entry, 'stat') : ''
+    const match = /^\d+ \((.*)\) \S (\d+)/.exec(text)
     return match === null ? [] : [{ pid: Number(entry), parent: Number(match[2]), name: match[1] ?? '' }]
   })
 }

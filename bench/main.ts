@@ -8,11 +8,12 @@ import { join } from 'node:path'
 import { buildBusyboxArchive } from '../tools/images/busybox.ts'
 import { type Part, engineParts } from './engine-parts.ts'
 import { cli, removeRoot, startDocker, startPodman, startWharf } from './engines.ts'
+import { imageParts } from './image-parts.ts'
 import { type Line, report } from './measure.ts'
 import { networkParts } from './network-parts.ts'
 import { phaseTable } from './phases.ts'
 
-const allParts: Record<string, Part> = { ...engineParts, ...networkParts }
+const allParts: Record<string, Part> = { ...engineParts, ...networkParts, ...imageParts }
 
 const phases = 'phases'
 

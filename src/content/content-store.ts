@@ -160,8 +160,8 @@ export class ContentStore {
   }
 
   /** Writes a small blob and makes it visible; as `publish`, the row is the caller's. */
-  async put(data: Uint8Array): Promise<Blob> {
-    await using ingest = await this.ingest()
+  async put(data: Uint8Array, algorithm: (typeof algorithms)[number] = 'sha256'): Promise<Blob> {
+    await using ingest = await this.ingest(algorithm)
     await ingest.write(data)
     const blob = await ingest.finish()
     await this.publish(ingest.path, blob.digest)
@@ -240,6 +240,11 @@ export class ContentStore {
       if (isBlob || Date.now() - mtimeMs > maxDownloadAgeMs) await rm(path, { force: true })
     }
   }
+}
+
+/** The algorithm of a digest. */
+export function algorithmOf(id: Digest): (typeof algorithms)[number] {
+  return id.startsWith('sha512:') ? 'sha512' : 'sha256'
 }
 
 /** The sha256 digest of some bytes. */

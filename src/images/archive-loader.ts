@@ -8,20 +8,24 @@ import { EngineError } from '../spec/errors.ts'
 import { goList, goString, goStruct } from '../spec/go-json.ts'
 import { digest, isDigest, type Digest } from '../spec/ids.ts'
 import type { Platform, ProgressMessage } from '../spec/image-types.ts'
-import { digestOf } from '../content/content-store.ts'
+import { algorithmOf, digestOf, type Blob } from '../content/content-store.ts'
 import { ArchiveFiles } from './archive-files.ts'
-import type { ImageMaker, LayerFile } from './image-maker.ts'
+import type { ImageDraft, ImageMaker, LayerFile } from './image-maker.ts'
 import {
   diffIdsOf,
   ImageConfig,
+  isIndexType,
   Manifest,
   mediaTypes,
   parseJson,
   platformOf,
   type ManifestDescriptor,
+  type Target,
 } from './image-record.ts'
 import { platformRank, platformText } from './platform.ts'
+import { targetOf } from './pull-choice.ts'
 import { familiarText, parseReference, type Reference } from './reference.ts'
+import type { FetchedManifest } from './registry-repository.ts'
 
 /** How a load is done. */
 export type LoadRequest = {
@@ -39,7 +43,7 @@ export type ArchiveLoaderOptions = {
   maker: ImageMaker
   host: Platform
   /** A name moves to another image: which one has it now, and what to do when the image is there. */
-  ownerOf: (reference: Reference) => Digest | undefined
+  ownerOf: (reference: Reference, target: Target | undefined) => Digest | undefined
   /** An image has been loaded. */
   onLoaded: (id: Digest) => void
 }
@@ -55,7 +59,8 @@ const DockerManifest = z.array(
 type DockerImage = z.infer<typeof DockerManifest>[number]
 
 type Loading = { files: ArchiveFiles; request: LoadRequest; signal: AbortSignal }
-type Loaded = { id: Digest; named: boolean }
+/** An image that has come in; `isMore` where another platform of it was named before. */
+type Loaded = { id: Digest; references: readonly Reference[]; isMore?: boolean }
 
 const maxIndexDepth = 4
 
@@ -75,23 +80,30 @@ export class ArchiveLoader {
     const docker = await files.document('manifest.json')
     const index = await files.document('index.json')
     const loaded: Loaded[] = []
-    if (docker !== undefined) {
+    if (index !== undefined && (docker === undefined || hasIndexes(index))) {
+      loaded.push(...(await this.#layout(index, loading)))
+    } else if (docker !== undefined) {
       const exact = index === undefined ? new Map() : await exactManifests(files, index)
       const manifest = parseDockerManifest(docker)
       for (const image of manifest) {
         const done = await this.#dockerImage(image, exact, loading)
         if (done !== undefined) loaded.push(done)
       }
-    } else if (index !== undefined) loaded.push(...(await this.#layout(index, loading)))
-    else {
+    } else {
       throw new EngineError(
         'invalid',
         'open manifest.json: no such file or directory: the archive holds no image',
       )
     }
+    for (const { references } of loaded) {
+      for (const reference of references) {
+        request.report({ stream: `Loaded image: ${familiarText(reference)}\n` })
+      }
+    }
     // moby names ids only where the last image of the archive has no name.
-    if (loaded.at(-1)?.named !== false) return
-    for (const { id } of loaded) request.report({ stream: `Loaded image ID: ${id}\n` })
+    const whole = loaded.filter(({ isMore }) => isMore !== true)
+    if (whole.at(-1)?.references.length !== 0) return
+    for (const { id } of whole) request.report({ stream: `Loaded image ID: ${id}\n` })
   }
 
   async #dockerImage(
@@ -149,12 +161,13 @@ export class ArchiveLoader {
       layers: LayerFile[]
       manifest?: ExactManifest
       references: readonly Reference[]
+      target?: ImageDraft['target']
     },
     { request, signal }: Loading,
   ): Promise<Loaded> {
     const id = digestOf(draft.config)
     for (const reference of draft.references) {
-      const before = this.#options.ownerOf(reference)
+      const before = this.#options.ownerOf(reference, draft.target?.target)
       if (before === undefined || before === id) continue
       request.report({
         stream: `The image ${familiarText(reference)} already exists, renaming the old one with ID ${before} to empty string\n`,
@@ -162,19 +175,18 @@ export class ArchiveLoader {
     }
     await this.#options.maker.make(draft, signal)
     this.#options.onLoaded(id)
-    for (const reference of draft.references) {
-      request.report({ stream: `Loaded image: ${familiarText(reference)}\n` })
-    }
-    return { id, named: draft.references.length > 0 }
+    return { id, references: draft.references }
   }
 
   async #layout(data: Buffer, loading: Loading): Promise<Loaded[]> {
     const index = parseJson(Manifest, data, 'index.json')
     const loaded: Loaded[] = []
     for (const found of index.manifests ?? []) {
-      const chosen = await this.#choose(found, loading, 0)
-      if (chosen === undefined) continue
-      loaded.push(await this.#layoutImage(chosen, referencesOf(found), loading))
+      const references = referencesOf(found)
+      if (isIndexType(found.mediaType)) loaded.push(...(await this.#layoutIndex(found, references, loading)))
+      else if (isWanted(found.platform ?? undefined, loading.request)) {
+        loaded.push(await this.#layoutImage(found, references, loading))
+      }
     }
     if (loaded.length === 0) {
       throw new EngineError(
@@ -185,26 +197,41 @@ export class ArchiveLoader {
     return loaded
   }
 
-  /** The manifest to load of an entry of an index, which may be an index itself. */
-  async #choose(
+  /** All images of an index that are in the archive, or those of the platforms asked for, with the index itself. */
+  async #layoutIndex(
     found: ManifestDescriptor,
+    references: Reference[],
     loading: Loading,
-    depth: number,
-  ): Promise<ManifestDescriptor | undefined> {
-    if (depth > maxIndexDepth) throw new EngineError('invalid', 'index is nested too deeply')
-    const isIndex = found.mediaType === mediaTypes.index || found.mediaType === mediaTypes.dockerList
-    if (!isIndex) return isWanted(found.platform ?? undefined, loading.request) ? found : undefined
-    const inner = parseJson(Manifest, await blobOf(loading.files, found.digest), 'image index')
-    const wanted = loading.request.platforms[0] ?? this.#options.host
-    const ranked = (inner.manifests ?? [])
-      .map((candidate) => ({ candidate, rank: rankOf(candidate, wanted) }))
-      .filter((entry) => entry.rank !== undefined && loading.files.find(blobName(entry.candidate.digest)))
-      .sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))
-    const best = ranked[0]?.candidate
-    return best === undefined ? undefined : this.#choose(best, loading, depth + 1)
+  ): Promise<Loaded[]> {
+    const { content } = this.#options
+    const documents = await indexDocuments(loading.files, found)
+    const [outer] = documents
+    if (outer === undefined) return []
+    const target = targetOf(outer, documents)
+    using _lease = content.lease(documents.map((document) => document.digest))
+    const blobs: Blob[] = []
+    for (const { data, digest: id } of documents) blobs.push(await content.put(data, algorithmOf(id)))
+    const loaded: Loaded[] = []
+    for (const entry of target.index?.manifests ?? []) {
+      if (!loading.files.find(blobName(entry.digest)) || entry.platform?.os === 'unknown') continue
+      if (!isWanted(entry.platform, loading.request)) continue
+      const manifest = { ...entry, platform: null }
+      const image = await this.#layoutImage(manifest, references, loading, { target, blobs })
+      loaded.push({
+        id: image.id,
+        references: loaded.length === 0 ? references : [],
+        isMore: loaded.length > 0,
+      })
+    }
+    return loaded
   }
 
-  async #layoutImage(found: ManifestDescriptor, references: Reference[], loading: Loading): Promise<Loaded> {
+  async #layoutImage(
+    found: Pick<ManifestDescriptor, 'digest' | 'mediaType'>,
+    references: Reference[],
+    loading: Loading,
+    target?: ImageDraft['target'],
+  ): Promise<Loaded> {
     const data = await blobOf(loading.files, found.digest)
     const manifest = parseJson(Manifest, data, 'image manifest')
     if (manifest.config === undefined) throw new EngineError('invalid', 'image manifest has no config')
@@ -219,7 +246,7 @@ export class ArchiveLoader {
       }),
     )
     const exact = { data, mediaType: found.mediaType, layers: manifest.layers ?? [] }
-    return this.#make({ config, layers, manifest: exact, references }, loading)
+    return this.#make({ config, layers, manifest: exact, references, target }, loading)
   }
 }
 
@@ -272,10 +299,25 @@ function isWanted(platform: Platform | undefined, { platforms }: LoadRequest): b
   return platforms.some((wanted) => platformRank(wanted, platform) !== undefined)
 }
 
-function rankOf(candidate: ManifestDescriptor, wanted: Platform): number | undefined {
-  if (candidate.platform === null) return 99
-  if (candidate.platform.os === 'unknown') return undefined
-  return platformRank(wanted, candidate.platform)
+function hasIndexes(data: Buffer): boolean {
+  const { manifests } = parseJson(Manifest, data, 'index.json')
+  return (manifests ?? []).some(({ mediaType }) => isIndexType(mediaType))
+}
+
+/** An index of the archive and the ones inside it, the outermost first. */
+async function indexDocuments(
+  files: ArchiveFiles,
+  found: Pick<ManifestDescriptor, 'digest' | 'mediaType'>,
+  depth = 0,
+): Promise<FetchedManifest[]> {
+  if (depth > maxIndexDepth) throw new EngineError('invalid', 'index is nested too deeply')
+  const data = await blobOf(files, found.digest)
+  const documents = [{ digest: digest(found.digest), mediaType: found.mediaType, data }]
+  for (const inner of parseJson(Manifest, data, 'image index').manifests ?? []) {
+    if (!isIndexType(inner.mediaType) || files.find(blobName(inner.digest)) === undefined) continue
+    documents.push(...(await indexDocuments(files, inner, depth + 1)))
+  }
+  return documents
 }
 
 /** Names of an entry of an index: containerd's annotation, or a whole name in OCI's. */

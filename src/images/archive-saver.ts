@@ -9,10 +9,10 @@ import { tarHeader } from '../lib/tar-format.ts'
 import { writeTar, type TarSource } from '../lib/tar-stream.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { Digest } from '../spec/ids.ts'
-import type { Platform } from '../spec/image-types.ts'
-import { mediaTypes, type ImageRecord } from './image-record.ts'
-import { blobsOf, type ImageStore } from './image-store.ts'
-import { platformRank, platformText } from './platform.ts'
+import type { Descriptor, Platform } from '../spec/image-types.ts'
+import { mediaTypes, type ImageRecord, type StoredManifest, type Target } from './image-record.ts'
+import type { ImageStore } from './image-store.ts'
+import { blobsOf, documentsOf, manifestFor } from './image-targets.ts'
 import {
   canonicalText,
   familiarRepository,
@@ -22,42 +22,76 @@ import {
 } from './reference.ts'
 
 /** An image to save, with the names to save it under. */
-export type Saved = { image: ImageRecord; tags: Reference[] }
+export type Saved = {
+  /** The image that readers find who know nothing of indexes. */
+  image: ImageRecord
+  tags: Reference[]
+  /** The images that go out, each with the manifest it goes out under. */
+  members: Member[]
+  /** The index that goes out with them. */
+  target: Target | undefined
+}
+
+type Member = { image: ImageRecord; stored: StoredManifest }
 
 /** What saving stands on. */
 export type SaveSources = { images: ImageStore; content: ContentStore }
 
-/** The images that the names mean: a bare repository means all its tags, an id an image without names. */
+/**
+ * The images that the names mean: a bare repository means all its tags, an id an image without names. Without
+ * platforms all those of an image go out that are here, with the index they belong to.
+ */
 export function findSaved(
   images: ImageStore,
   names: readonly string[],
   platforms: readonly Platform[],
 ): Saved[] {
   const saved = new Map<Digest, Saved>()
-  const add = (image: ImageRecord, tag?: Reference) => {
-    const entry = saved.get(image.id) ?? { image, tags: [] }
-    saved.set(image.id, entry)
-    const known = entry.tags.some((other) => tag !== undefined && canonicalText(other) === canonicalText(tag))
-    if (tag !== undefined && !known) entry.tags.push(tag)
+  for (const name of names) {
+    for (const { text, tag } of findOne(images, name)) {
+      for (const found of savedAs(images, text, platforms)) {
+        const key = found.target?.descriptor.digest ?? found.image.id
+        const entry = saved.get(key) ?? found
+        saved.set(key, entry)
+        const known = entry.tags.some(
+          (other) => tag !== undefined && canonicalText(other) === canonicalText(tag),
+        )
+        if (tag !== undefined && !known) entry.tags.push(tag)
+      }
+    }
   }
-  for (const name of names) for (const { image, tag } of findOne(images, name)) add(image, tag)
-  for (const { image } of saved.values()) checkPlatform(image, platforms)
   return [...saved.values()]
 }
 
-function findOne(images: ImageStore, name: string): { image: ImageRecord; tag?: Reference }[] {
-  if (/^(sha256:)?[0-9a-f]{64}$/.test(name)) return [{ image: images.find(name).image }]
+function savedAs(images: ImageStore, text: string, platforms: readonly Platform[]): Saved[] {
+  if (platforms.length > 0) {
+    return platforms.map((platform) => {
+      const { image, target } = images.findFor(text, platform)
+      return { image, tags: [], members: [{ image, stored: manifestFor(image, target) }], target: undefined }
+    })
+  }
+  const { image, target } = images.findFor(text, undefined)
+  const stored = manifestFor(image, target)
+  const members = images.members(target).map((one) => ({ image: one, stored: manifestFor(one, target) }))
+  if (members.length === 0) return [{ image, tags: [], members: [{ image, stored }], target: undefined }]
+  return [{ image, tags: [], members, target }]
+}
+
+/** What a name given by the user means: names that can be found, and the tags to save them under. */
+function findOne(images: ImageStore, name: string): { text: string; tag?: Reference }[] {
+  if (/^(sha256:)?[0-9a-f]{64}$/.test(name)) return [{ text: name }]
   const reference = parseReference(name)
   if (reference.tag === undefined && reference.digest === undefined) {
-    const tags = [...images.allReferences()]
-      .map(([text, id]) => ({ tag: parseTagged(text), image: images.get(id) }))
-      .filter(({ tag }) => tag?.repository === reference.repository)
-      .flatMap(({ tag, image }) => (tag === undefined || image === undefined ? [] : [{ tag, image }]))
-    return tags.length > 0 ? tags : [{ image: images.find(name).image }]
+    const tags = [...images.allReferences().keys()]
+      .map(parseTagged)
+      .filter((tag) => tag !== undefined)
+      .filter((tag) => tag.repository === reference.repository)
+    if (tags.length === 0) return [{ text: name }]
+    return tags.map((tag) => ({ text: familiarText(tag), tag }))
   }
   try {
-    const { image } = images.find(name)
-    return reference.digest === undefined ? [{ image, tag: reference }] : [{ image }]
+    images.find(name)
+    return reference.digest === undefined ? [{ text: name, tag: reference }] : [{ text: name }]
   } catch (error) {
     if (!(error instanceof EngineError) || error.kind !== 'notFound') throw error
     throw new EngineError('notFound', 'reference does not exist', { cause: error })
@@ -66,16 +100,6 @@ function findOne(images: ImageStore, name: string): { image: ImageRecord; tag?: 
 
 function parseTagged(text: string): Reference | undefined {
   return text.includes('@') ? undefined : parseReference(text)
-}
-
-function checkPlatform(image: ImageRecord, platforms: readonly Platform[]): void {
-  const matches = platforms.some((platform) => platformRank(platform, image.platform) !== undefined)
-  const [wanted] = platforms
-  if (matches || wanted === undefined) return
-  throw new EngineError(
-    'notFound',
-    `image ${image.id} is for platform ${platformText(image.platform)}, not ${platformText(wanted)}`,
-  )
 }
 
 /** The archive as a stream. The blobs are held until it ends. */
@@ -87,17 +111,24 @@ async function* archiveBytes(
   { images, content }: SaveSources,
   saved: readonly Saved[],
 ): AsyncGenerator<Uint8Array, void, void> {
-  using _lease = content.lease(saved.flatMap(({ image }) => blobsOf(image)))
+  const held = saved.flatMap(({ members, target }) => [
+    ...members.flatMap(({ image }) => blobsOf(image)),
+    ...(target === undefined ? [] : documentsOf(target)),
+  ])
+  using _lease = content.lease(held)
   yield* writeTar(entries({ images, content }, saved))
 }
 
 function* entries({ images, content }: SaveSources, saved: readonly Saved[]): Generator<TarSource> {
   yield directory('blobs/')
   const blobs = new Map<Digest, Blob>()
-  for (const { image } of saved) {
-    const config = { digest: image.id, size: Buffer.byteLength(images.configText(image.id)) }
-    for (const blob of [config, image.manifest, ...image.layers.map((layer) => layer.blob)]) {
-      blobs.set(blob.digest, { digest: blob.digest, size: blob.size })
+  for (const { members, target } of saved) {
+    const index = target?.index === undefined ? [] : [target.descriptor, ...target.index.nested]
+    for (const { digest, size } of index) blobs.set(digest, { digest, size })
+    for (const { image, stored } of members) {
+      const config = { digest: image.id, size: Buffer.byteLength(images.configText(image.id)) }
+      for (const { digest, size } of [config, stored.manifest, ...stored.blobs])
+        blobs.set(digest, { digest, size })
     }
   }
   const algorithms = new Set([...blobs.keys()].map((id) => id.slice(0, id.indexOf(':'))))
@@ -127,36 +158,43 @@ function blobName(id: Digest): string {
 }
 
 function indexOf(saved: readonly Saved[]): object {
-  const manifests = saved.flatMap(({ image, tags }) => {
-    const { mediaType, digest, size } = image.manifest
+  const manifests = saved.flatMap(({ image, members, target, tags }) => {
+    const { mediaType, digest, size } = target?.descriptor ?? members[0]?.stored.manifest ?? image.manifest
     const descriptor = { mediaType, digest, size }
-    const { platform } = image
-    if (tags.length === 0) return [{ ...descriptor, platform }]
+    const platform = target === undefined ? { platform: image.platform } : {}
+    if (tags.length === 0) return [{ ...descriptor, ...platform }]
     return tags.map((tag) => ({
       ...descriptor,
       annotations: {
         'io.containerd.image.name': canonicalText(tag),
         'org.opencontainers.image.ref.name': tag.tag ?? '',
       },
-      platform,
+      ...platform,
     }))
   })
   return { schemaVersion: 2, mediaType: mediaTypes.index, manifests }
 }
 
-function dockerEntry({ image, tags }: Saved): object {
+function dockerEntry(saved: Saved): object {
+  const { image, tags } = saved
   return {
     Config: blobName(image.id),
     RepoTags: tags.length === 0 ? null : tags.map(familiarText),
-    Layers: image.layers.map((layer) => blobName(layer.blob.digest)),
+    Layers: layerBlobs(saved).map((blob) => blobName(blob.digest)),
   }
+}
+
+function layerBlobs({ image, members }: Saved): Descriptor[] {
+  const stored = members.find((member) => member.image.id === image.id)?.stored
+  return stored?.blobs ?? image.layers.map((layer) => layer.blob)
 }
 
 /** The file that clients before Docker 1.10 read. */
 function repositoriesOf(saved: readonly Saved[]): Record<string, Record<string, string>> {
   const repositories: Record<string, Record<string, string>> = {}
-  for (const { image, tags } of saved) {
-    const top = image.layers.at(-1)?.blob.digest
+  for (const one of saved) {
+    const { tags } = one
+    const top = layerBlobs(one).at(-1)?.digest
     if (top === undefined) continue
     for (const { repository, tag = 'latest' } of tags) {
       const name = familiarRepository(repository)

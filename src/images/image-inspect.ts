@@ -2,34 +2,40 @@
 import type { LayerStore } from '../layers/layer-store.ts'
 import { zeroTime, parseTimeNs } from '../lib/clock.ts'
 import { EngineError } from '../spec/errors.ts'
+import type { Digest } from '../spec/ids.ts'
 import type { ContainerConfig } from '../spec/container-config.ts'
 import type { ImageHistoryItem, ImageInspect, Platform } from '../spec/image-types.ts'
 import { imageBytes, tagsOf } from './image-list.ts'
 import type { ImageRecord } from './image-record.ts'
 import type { ImageStore } from './image-store.ts'
-import { platformRank, platformText } from './platform.ts'
+import type { ImageUser } from './image-service.ts'
+import { manifestSummaries } from './manifest-summary.ts'
 import { familiarText } from './reference.ts'
 
 /** What answers are made of. */
-export type InspectSources = { images: ImageStore; layers: LayerStore }
+export type InspectSources = {
+  images: ImageStore
+  layers: LayerStore
+  usersOf: (id: Digest) => readonly ImageUser[]
+}
 
 /** An image in full. Throws notFound, also when it is for another platform than asked for. */
 export function inspectImage(
-  { images, layers }: InspectSources,
+  sources: InspectSources,
   name: string,
-  platform: Platform | undefined,
+  { platform, manifests = false }: { platform?: Platform; manifests?: boolean },
 ): ImageInspect {
-  const image = findFor(images, name, platform)
+  const { images, layers } = sources
+  const { image, target } = images.findFor(name, platform)
+  const shown = platform === undefined ? (target?.descriptor ?? image.manifest) : image.manifest
   const config = images.config(image.id)
+  const names = images.namesShown(image.id)
   const chain = image.layers.map((layer) => layers.get(layer.chainId)?.directory ?? '').toReversed()
   const lastComment = config.history?.at(-1)?.comment ?? ''
   return {
     Id: image.id,
-    RepoTags: tagsOf(images, image.id),
-    RepoDigests: images
-      .referencesOf(image.id)
-      .filter((reference) => reference.digest !== undefined)
-      .map(familiarText),
+    RepoTags: names.filter((reference) => reference.digest === undefined).map(familiarText),
+    RepoDigests: names.filter((reference) => reference.digest !== undefined).map(familiarText),
     Parent: image.parent ?? '',
     Comment: config.comment === '' ? lastComment : config.comment,
     ...(config.created === '' ? {} : { Created: config.created }),
@@ -43,6 +49,8 @@ export function inspectImage(
     Size: imageBytes(image),
     GraphDriver: { Name: layers.driver.name, Data: layers.driver.describeLayers(chain) },
     RootFS: { Type: config.rootfs.type, Layers: image.layers.map((layer) => layer.diffId) },
+    Descriptor: shown,
+    ...(manifests ? { Manifests: manifestSummaries(sources, image, target) } : {}),
     Metadata: { LastTagTime: image.lastTagged === '' ? zeroTime : image.lastTagged },
   }
 }
@@ -53,7 +61,7 @@ export function imageHistory(
   name: string,
   platform: Platform | undefined,
 ): ImageHistoryItem[] {
-  const image = findFor(images, name, platform)
+  const { image } = images.findFor(name, platform)
   const items: ImageHistoryItem[] = []
   let layer = 0
   for (const entry of images.config(image.id).history ?? []) {
@@ -89,17 +97,6 @@ function nameSteps(images: ImageStore, image: ImageRecord, items: ImageHistoryIt
     item.Tags = tags.length === 0 ? null : tags
     step = step.parent === undefined ? undefined : images.get(step.parent)
   }
-}
-
-function findFor(images: ImageStore, name: string, platform: Platform | undefined): ImageRecord {
-  const { image } = images.find(name)
-  if (platform !== undefined && platformRank(platform, image.platform) === undefined) {
-    throw new EngineError(
-      'notFound',
-      `image with reference ${name} was found but its platform (${platformText(image.platform)}) does not match the specified platform (${platformText(platform)})`,
-    )
-  }
-  return image
 }
 
 /** Fields that Docker always shows, and the rest where they are set. */

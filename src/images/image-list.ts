@@ -14,6 +14,7 @@ import {
 import type { ImageRecord } from './image-record.ts'
 import type { ImageUser } from './image-service.ts'
 import type { ImageStore } from './image-store.ts'
+import { manifestSummaries } from './manifest-summary.ts'
 import { familiarText, parseCanonical, type Reference } from './reference.ts'
 
 const acceptedFilters = ['dangling', 'label', 'label!', 'before', 'since', 'reference', 'until']
@@ -53,9 +54,12 @@ export function listImages(sources: ListSources, options: ListOptions): ImageSum
   const parents = new Set(images.all().map((image) => image.parent))
   const shared = options.sharedSize ? sharedLayers(images) : undefined
   const rows: { image: ImageRecord; summary: ImageSummary }[] = []
+  const held = images.held()
   for (const image of images.all()) {
     if (!tests.every((test) => test(image))) continue
     const known = names.get(image.id) ?? []
+    // Another platform of an image that is shown.
+    if (known.length === 0 && held.has(image.id)) continue
     if (dangling === true && (parents.has(image.id) || known.some((name) => name.tag !== undefined))) continue
     const shown = matchesReference === undefined ? known : known.filter(matchesReference)
     if (shown.length === 0) {
@@ -135,6 +139,7 @@ function summaryOf(sources: ListSources, image: ImageRecord, parts: SummaryParts
   const { names, shared, manifests } = parts
   const size = imageBytes(image)
   const users = sources.usersOf(image.id)
+  const target = names.map((name) => sources.images.targetOf(name)).find((one) => one !== undefined)
   const sharedSize =
     shared === undefined
       ? -1
@@ -149,27 +154,8 @@ function summaryOf(sources: ListSources, image: ImageRecord, parts: SummaryParts
     SharedSize: sharedSize,
     Labels: image.labels,
     Containers: users.length,
-    ...(manifests ? { Manifests: [manifestSummary(image, size, users)] } : {}),
-  }
-}
-
-function manifestSummary(
-  image: ImageRecord,
-  unpacked: number,
-  users: readonly ImageUser[],
-): Record<string, unknown> {
-  const content = image.manifest.size + image.layers.reduce((sum, layer) => sum + layer.blob.size, 0)
-  return {
-    ID: image.manifest.digest,
-    Descriptor: { ...image.manifest, platform: image.platform },
-    Available: true,
-    Size: { Content: content, Total: content + unpacked },
-    Kind: 'image',
-    ImageData: {
-      Platform: image.platform,
-      Containers: users.map((user) => user.id),
-      Size: { Unpacked: unpacked },
-    },
+    Descriptor: target?.descriptor ?? image.manifest,
+    ...(manifests ? { Manifests: manifestSummaries(sources, image, target) } : {}),
   }
 }
 

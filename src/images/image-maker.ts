@@ -2,7 +2,7 @@
  * The end of every way that an image comes in (load, import, commit; pull and build later): layer blobs are
  * unpacked and verified side by side, made durable, published, and the image becomes visible in one transaction.
  */
-import { digestOf, type Blob, type ContentStore } from '../content/content-store.ts'
+import { algorithmOf, digestOf, type Blob, type ContentStore } from '../content/content-store.ts'
 import type { AppliedLayers, GrowingSource, LayerSource } from '../layers/layer-apply.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
@@ -19,6 +19,7 @@ import {
   parseJson,
   platformOf,
   type ImageRecord,
+  type Target,
 } from './image-record.ts'
 import type { ImageStore } from './image-store.ts'
 import type { Reference } from './reference.ts'
@@ -55,9 +56,13 @@ export type ImageDraft = {
   config: Buffer
   /** From the bottom up. */
   layers: readonly LayerFile[]
+  /** The image's id where that is not the configuration's sha256. */
+  id?: Digest
   /** The manifest's exact bytes, where it came along; else one is made. */
-  manifest?: { data: Buffer; mediaType: string }
+  manifest?: { data: Buffer; mediaType: string; digest?: Digest }
   references: readonly Reference[]
+  /** What the names stand for, and its documents, which are there. */
+  target?: { target: Target; blobs: readonly Blob[] } | undefined
   parent?: Digest
   /** See `ImageRecord`. */
   fromRegistry?: true
@@ -80,7 +85,7 @@ export class ImageMaker {
       mediaType: draft.layers[index]?.mediaType ?? mediaTypes.layer,
       ...blob,
     }))
-    const configBlob = { digest: digestOf(draft.config), size: draft.config.length }
+    const configBlob = { digest: draft.id ?? digestOf(draft.config), size: draft.config.length }
     const manifest = manifestOf(draft, configBlob, layerBlobs)
     const manifestBlob = { digest: manifest.descriptor.digest, size: manifest.descriptor.size }
     const blobs = [...applied.blobs, configBlob, manifestBlob]
@@ -88,8 +93,8 @@ export class ImageMaker {
     // One sync for the blobs and all the unpacked files: they are on one file system.
     await pool.run({ kind: 'sync', path: content.directory }, signal)
     await this.#publishLayers(draft, applied.blobs)
-    await content.put(draft.config)
-    await content.put(manifest.data)
+    await content.put(draft.config, algorithmOf(configBlob.digest))
+    await content.put(manifest.data, algorithmOf(manifestBlob.digest))
     images.insert({
       record: recordOf({
         id: configBlob.digest,
@@ -100,9 +105,10 @@ export class ImageMaker {
         draft,
       }),
       config: draft.config.toString('utf8'),
-      blobs,
+      blobs: [...blobs, ...(draft.target?.blobs ?? [])],
       layers: applied.added,
       references: draft.references,
+      target: draft.target?.target,
     })
     return configBlob.digest
   }
@@ -157,11 +163,12 @@ function manifestOf(
     config: { mediaType: mediaTypes.config, ...config },
     layers,
   }
-  const { data, mediaType } = draft.manifest ?? {
+  const given: ImageDraft['manifest'] = draft.manifest
+  const { data, mediaType, digest } = given ?? {
     data: Buffer.from(JSON.stringify(made)),
     mediaType: mediaTypes.manifest,
   }
-  return { data, descriptor: { mediaType, digest: digestOf(data), size: data.length } }
+  return { data, descriptor: { mediaType, digest: digest ?? digestOf(data), size: data.length } }
 }
 
 type RecordParts = {

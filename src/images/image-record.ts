@@ -20,6 +20,11 @@ export const mediaTypes = {
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
 } as const
 
+/** Whether a media type is that of an index. */
+export function isIndexType(mediaType: string): boolean {
+  return mediaType === mediaTypes.index || mediaType === mediaTypes.dockerList
+}
+
 /** An image as the store keeps it, without its configuration's text. */
 export type ImageRecord = {
   /** Digest of the configuration. */
@@ -36,12 +41,31 @@ export type ImageRecord = {
   parent: Digest | undefined
   /** Its manifest is the one that a registry has: it is pushed as it is. */
   fromRegistry?: true
+  /** Other manifests of the same configuration that came from registries. */
+  alternatives?: StoredManifest[]
   /** When a name was last given to it here; RFC 3339, empty for never. */
   lastTagged: string
 }
 
-/** A name of an image. */
-export type ReferenceRecord = { reference: string; imageId: Digest }
+/** A manifest whose bytes and layer blobs are kept; the blobs from the bottom up. */
+export type StoredManifest = { manifest: Descriptor; blobs: Descriptor[] }
+
+/** What a name stands for where the image came from: a manifest, or an index of several. */
+export type Target = {
+  descriptor: Descriptor
+  /** Set for an index, whose bytes are kept too: its manifests, also those that are not here. */
+  index?: {
+    manifests: Descriptor[]
+    /** Indexes inside it, on the way to the manifests. */
+    nested: Descriptor[]
+  }
+}
+
+/** The manifests of an image, its own first. */
+export function manifestsOf(image: ImageRecord): StoredManifest[] {
+  const own = { manifest: image.manifest, blobs: image.layers.map((layer) => layer.blob) }
+  return [own, ...(image.alternatives ?? [])]
+}
 
 const historyEntry = goStruct({
   created: goString(),
@@ -75,6 +99,7 @@ const descriptor = z.object({
   digest: z.string().refine(isDigest),
   size: z.number().int().nonnegative(),
   annotations: z.record(z.string(), z.string()).nullish(),
+  artifactType: z.string().optional(),
   platform: goPointer(z.object({ architecture: goString(), os: goString(), variant: goString() })),
 })
 
@@ -127,4 +152,21 @@ export function platformOf(config: ImageConfig): Platform {
 /** The container configuration of an image, with all fields. */
 export function containerConfigOf(config: ImageConfig): ContainerConfig {
   return config.config ?? ContainerConfig.parse({})
+}
+
+/** A descriptor without what is empty in it. */
+export function plainDescriptor(found: ManifestDescriptor): Descriptor {
+  const { mediaType, digest, size, annotations, platform, artifactType } = found
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(annotations === undefined || annotations === null ? {} : { annotations }),
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(platform === null ? {} : { platform: shownPlatform(platform) }),
+  }
+}
+
+function shownPlatform({ architecture, os, variant }: Platform): Platform {
+  return { architecture, os, ...(variant === undefined || variant === '' ? {} : { variant }) }
 }

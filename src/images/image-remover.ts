@@ -5,9 +5,9 @@
 import type { Clock } from '../lib/clock.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { Digest } from '../spec/ids.ts'
-import type { ImageDeleted } from '../spec/image-types.ts'
+import type { ImageDeleted, Platform } from '../spec/image-types.ts'
 import { booleanFilter, checkFilterNames, labelFilter, untilFilter, type Filters } from './image-filters.ts'
-import type { ImageRecord } from './image-record.ts'
+import type { ImageRecord, Target } from './image-record.ts'
 import type { ImageUser } from './image-service.ts'
 import type { ImageStore } from './image-store.ts'
 import { familiarText, parseReference, withDefaultTag, type Reference } from './reference.ts'
@@ -22,7 +22,15 @@ export type RemoverOptions = {
 }
 
 /** Bytes of the layers that went, with what is answered. */
-export type Removal = { records: ImageDeleted[]; bytes: number }
+export type Removal = {
+  records: ImageDeleted[]
+  bytes: number
+  /** What the names that went stood for. */
+  targets: Target[]
+}
+
+/** How an image is removed. */
+export type RemoveOptions = { force: boolean; noPrune: boolean; platforms?: readonly Platform[] }
 
 type Conflict = { hard: boolean; used: boolean; error: EngineError }
 type Mask = { references: boolean; stopped: boolean }
@@ -39,23 +47,59 @@ export class ImageRemover {
   }
 
   /** Removes a name, and the image with its last one. Throws notFound and conflict. */
-  async remove(name: string, options: { force: boolean; noPrune: boolean }): Promise<Removal> {
+  async remove(name: string, options: RemoveOptions): Promise<Removal> {
+    const removal: Removal = { records: [], bytes: 0, targets: [] }
+    if ((options.platforms ?? []).length > 0) await this.#removePlatforms(name, options, removal)
+    else await this.#remove(name, options, removal)
+    await this.#release(options, removal)
+    return removal
+  }
+
+  async #remove(name: string, options: RemoveOptions, removal: Removal): Promise<void> {
     const { images } = this.#options
     const { image } = images.find(name)
-    const removal: Removal = { records: [], bytes: 0 }
     const references = images.referencesOf(image.id)
     const byId = image.id.startsWith(name) || image.id.slice('sha256:'.length).startsWith(name)
     if (!byId) {
       if (!options.force && isSingle(references)) this.#refuseWhileUsed(name, image)
       this.#untagNamed(withDefaultTag(parseReference(name)), image, removal)
-      if (images.referencesOf(image.id).length > 0) return removal
+      if (images.referencesOf(image.id).length > 0) return
     } else if (isSingle(references)) {
       const conflict = this.#conflict(image, { references: false, stopped: !options.force })
       if (conflict !== undefined) throw conflict.error
       this.#untag(image, references, removal)
     }
     await this.#delete(image, { ...options, quiet: !byId }, removal)
-    return removal
+  }
+
+  /** Of an image of several platforms those that are asked for; its names stay while any is left. */
+  async #removePlatforms(name: string, options: RemoveOptions, removal: Removal): Promise<void> {
+    const { images } = this.#options
+    const chosen = new Set((options.platforms ?? []).map((platform) => images.findFor(name, platform).image))
+    const { image, target } = images.findFor(name, undefined)
+    const members = images.members(target)
+    if (members.every((member) => chosen.has(member))) {
+      if (members.length > 0 || chosen.has(image)) return this.#remove(name, options, removal)
+    }
+    for (const one of chosen) {
+      const conflict = this.#conflict(one, { references: false, stopped: !options.force })
+      if (conflict !== undefined) throw conflict.error
+      images.detach(one)
+      await this.#delete(one, { ...options, quiet: false }, removal)
+    }
+  }
+
+  /** What indexes held that no name stands for any more goes too. */
+  async #release({ force }: RemoveOptions, removal: Removal): Promise<void> {
+    const { images } = this.#options
+    const members = removal.targets.flatMap((target) => images.members(target))
+    const held = images.held()
+    for (const image of new Set(members)) {
+      if (held.has(image.id) || images.get(image.id) === undefined) continue
+      if (images.referencesOf(image.id).length > 0) continue
+      await this.#delete(image, { force, noPrune: false, quiet: true }, removal)
+    }
+    await images.collectTargets(removal.targets)
   }
 
   /** Removes what no container uses: images without a tag, or with `dangling=false` all. */
@@ -66,7 +110,7 @@ export class ImageRemover {
     if (this.#pruning) throw new EngineError('conflict', 'a prune operation is already running')
     this.#pruning = true
     try {
-      const total: Removal = { records: [], bytes: 0 }
+      const total: Removal = { records: [], bytes: 0, targets: [] }
       for (const image of this.#options.images.all()) {
         if (!tests.every((test) => test(image))) continue
         await this.#pruneOne(image, danglingOnly, total)
@@ -80,7 +124,9 @@ export class ImageRemover {
   async #pruneOne(image: ImageRecord, danglingOnly: boolean, total: Removal): Promise<void> {
     const { images } = this.#options
     const references = images.referencesOf(image.id)
-    if (references.length === 0 && images.childrenOf(image.id).length > 0) return
+    if (references.length === 0) {
+      if (images.childrenOf(image.id).length > 0 || images.held().has(image.id)) return
+    }
     if (danglingOnly && references.some((reference) => reference.digest === undefined)) return
     const names = references.length === 0 ? [image.id.slice('sha256:'.length)] : references.map(familiarText)
     for (const name of names) {
@@ -98,7 +144,9 @@ export class ImageRemover {
   }
 
   #refuseWhileUsed(name: string, image: ImageRecord): void {
-    const [user] = this.#options.usersOf(image.id)
+    const { images, usersOf } = this.#options
+    const members = images.members(images.findFor(name, undefined).target)
+    const [user] = [image, ...members].flatMap((one) => usersOf(one.id))
     if (user === undefined) return
     throw new EngineError(
       'conflict',
@@ -114,16 +162,22 @@ export class ImageRemover {
       .referencesOf(image.id)
       .filter((other) => other.repository === reference.repository)
     if (left.some((other) => other.digest === undefined)) return
+    this.#noteTargets(left, removal)
     this.#options.images.untag(left)
     for (const other of left) removal.records.push({ Untagged: familiarText(other) })
   }
 
   #untag(image: ImageRecord, references: readonly Reference[], removal: Removal): void {
+    this.#noteTargets(references, removal)
     this.#options.images.untag(references)
     for (const reference of references) {
       this.#options.onUntag(image)
       removal.records.push({ Untagged: familiarText(reference) })
     }
+  }
+
+  #noteTargets(references: readonly Reference[], removal: Removal): void {
+    removal.targets.push(...references.flatMap((name) => this.#options.images.targetOf(name) ?? []))
   }
 
   async #delete(

@@ -96,7 +96,7 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   const maxLayerBytes = options.maxLayerBytes ?? defaultMaxLayerBytes
   const content = new ContentStore(join(root, 'content'), database)
   const layers = new LayerStore({ database, driver, pool, maxLayerBytes })
-  const images = new ImageStore({ database, content, layers, clock })
+  const images = new ImageStore({ database, content, layers, clock, host: options.host })
   const rootfs = new OverlayRootfsStore(driver, layers)
   await trash.setUp()
   await driver.setUp()

@@ -96,7 +96,11 @@ export class ImageService {
     this.#creator = new ImageCreator(options)
     this.#loader = new ArchiveLoader({
       ...options,
-      ownerOf: (reference) => options.images.allReferences().get(canonicalText(reference)),
+      ownerOf: (reference, target) => {
+        const known = options.images.targetOf(reference)?.descriptor.digest
+        const isSame = target !== undefined && known === target.descriptor.digest
+        return isSame ? undefined : options.images.allReferences().get(canonicalText(reference))
+      },
       onLoaded: (id) => this.#emit('load', id, id),
     })
     this.#remover = new ImageRemover({
@@ -125,23 +129,26 @@ export class ImageService {
     name: string,
     options: { platform?: Platform; manifests?: boolean } = {},
   ): Promise<ImageInspect> {
-    return inspectImage(this.#options, name, options.platform)
+    return inspectImage(this.#listing, name, options)
   }
 
   async history(name: string, platform?: Platform): Promise<ImageHistoryItem[]> {
-    return imageHistory(this.#options, name, platform)
+    return imageHistory(this.#listing, name, platform)
   }
 
   /** Gives an image one more name, which is taken from whatever has it. */
   async tag(source: string, repository: string, tag: string): Promise<void> {
     const reference = targetReference(repository, tag)
     if (reference === undefined) throw new EngineError('invalid', 'invalid reference format')
-    const { image } = this.#options.images.find(source)
-    this.#options.images.tag(reference, image.id)
+    const { image, target } = this.#options.images.findFor(source, undefined)
+    this.#options.images.tag(reference, image.id, { target })
     this.#emit('tag', image.id, familiarText(reference))
   }
 
-  async remove(name: string, options: { force: boolean; noPrune: boolean }): Promise<ImageDeleted[]> {
+  async remove(
+    name: string,
+    options: { force: boolean; noPrune: boolean; platforms?: readonly Platform[] },
+  ): Promise<ImageDeleted[]> {
     return (await this.#remover.remove(name, options)).records
   }
 

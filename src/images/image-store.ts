@@ -12,8 +12,9 @@ import { isDigest, type ChainId, type Digest } from '../spec/ids.ts'
 import type { Platform, ResolvedImage } from '../spec/image-types.ts'
 import { textColumn, type Database } from '../store/database.ts'
 import { parkedValues } from '../store/parked-rows.ts'
-import { containerConfigOf, ImageConfig, parseJson, type ImageRecord } from './image-record.ts'
-import { platformRank, platformText } from './platform.ts'
+import { containerConfigOf, ImageConfig, parseJson, type ImageRecord, type Target } from './image-record.ts'
+import { bestFor, blobsOf, documentsOf, ImageTargets, withManifest } from './image-targets.ts'
+import { platformText } from './platform.ts'
 import {
   canonicalText,
   familiarText,
@@ -29,6 +30,8 @@ export type ImageStoreOptions = {
   content: ContentStore
   layers: LayerStore
   clock: Clock
+  /** Of the platforms of an index, the one that this machine runs best is its image. */
+  host: Platform
 }
 
 /** An image to be inserted, with what its transaction brings. */
@@ -40,6 +43,8 @@ export type NewImage = {
   layers: readonly Layer[]
   /** Names it gets; they are taken from whatever has them. */
   references: readonly Reference[]
+  /** What the names stand for, where that is known. */
+  target?: Target | undefined
 }
 
 const maxCached = 32
@@ -50,8 +55,10 @@ export class ImageStore implements LayerUsers {
   readonly #images = new Map<Digest, ImageRecord>()
   /** Images that other storage drivers have. */
   #parked: ImageRecord[] = []
+  #parkedTargets: Target[] = []
   /** Canonical reference to image id. */
   readonly #references = new Map<string, Digest>()
+  readonly #targets = new ImageTargets()
   readonly #configs = new Map<Digest, ImageConfig>()
 
   constructor(options: ImageStoreOptions) {
@@ -64,11 +71,20 @@ export class ImageStore implements LayerUsers {
     for (const row of this.#options.database.all('SELECT record FROM images')) {
       const image = imageOf(textColumn(row, 'record'))
       this.#images.set(image.id, image)
+      this.#targets.addImage(image)
     }
     this.#parked = parkedValues(this.#options.database, 'images', 'record').map(imageOf)
-    for (const row of this.#options.database.all('SELECT reference, image_id FROM image_references')) {
+    this.#parkedTargets = parkedValues(this.#options.database, 'image_references', 'record').flatMap(
+      (record) => targetIn(record) ?? [],
+    )
+    for (const row of this.#options.database.all(
+      'SELECT reference, image_id, record FROM image_references',
+    )) {
       const id = textColumn(row, 'image_id')
-      if (isDigest(id)) this.#references.set(textColumn(row, 'reference'), id)
+      const target = targetIn(textColumn(row, 'record'))
+      const reference = textColumn(row, 'reference')
+      if (isDigest(id)) this.#references.set(reference, id)
+      this.#targets.set(reference, target)
     }
   }
 
@@ -81,7 +97,9 @@ export class ImageStore implements LayerUsers {
 
   /** Whether an image needs a blob, also one that waits for its storage driver to come back. */
   needsBlob(): (id: Digest) => boolean {
-    const needed = new Set([...this.#images.values(), ...this.#parked].flatMap(blobsOf))
+    const images = [...this.#images.values(), ...this.#parked].flatMap(blobsOf)
+    const documents = [...this.#targets.documents(), ...this.#parkedTargets.flatMap(documentsOf)]
+    const needed = new Set([...images, ...documents])
     return (id) => needed.has(id)
   }
 
@@ -91,6 +109,34 @@ export class ImageStore implements LayerUsers {
 
   get(id: Digest): ImageRecord | undefined {
     return this.#images.get(id)
+  }
+
+  /** What a name stands for, where it came from a registry or an archive. */
+  targetOf(reference: Reference): Target | undefined {
+    return this.#targets.get(canonicalText(reference))
+  }
+
+  /** What an image's first name stands for. */
+  targetOfImage(id: Digest): Target | undefined {
+    return this.referencesOf(id)
+      .map((reference) => this.targetOf(reference))
+      .find((target) => target !== undefined)
+  }
+
+  /** The image that a manifest here is of. */
+  imageOfManifest(manifest: Digest): ImageRecord | undefined {
+    const id = this.#targets.imageOf(manifest)
+    return id === undefined ? undefined : this.#images.get(id)
+  }
+
+  /** Images of an index that are here, in its order; none for a manifest. */
+  members(target: Target | undefined): ImageRecord[] {
+    return this.#targets.members(target).flatMap((id) => this.#images.get(id) ?? [])
+  }
+
+  /** Images that some index holds, with or without names of their own. */
+  held(): ReadonlySet<Digest> {
+    return this.#targets.held()
   }
 
   /** Images committed or built from this one. */
@@ -103,6 +149,12 @@ export class ImageStore implements LayerUsers {
     const texts: string[] = []
     for (const [text, imageId] of this.#references) if (imageId === id) texts.push(text)
     return texts.sort((a, b) => (a < b ? -1 : 1)).map(parseCanonical)
+  }
+
+  /** Names that an image goes by: its own, else those of an index that holds it. */
+  namesShown(id: Digest): Reference[] {
+    const own = this.referencesOf(id)
+    return own.length > 0 ? own : this.#targets.namesHolding(id).map(parseCanonical)
   }
 
   /** All names with their images, canonical. */
@@ -145,6 +197,30 @@ export class ImageStore implements LayerUsers {
     return { image, reference: undefined }
   }
 
+  /** As `find`; of an index the image for the platform, where one is asked for. */
+  findFor(
+    text: string,
+    platform: Platform | undefined,
+  ): { image: ImageRecord; reference: Reference | undefined; target: Target | undefined } {
+    const { image, reference } = this.find(text)
+    const target = reference === undefined ? this.targetOfImage(image.id) : this.#targetNamed(reference)
+    const members = this.members(target)
+    const candidates = members.some(({ id }) => id === image.id) ? members : [image]
+    const found = platform === undefined ? image : bestFor(platform, candidates)
+    if (found !== undefined) return { image: found, reference, target }
+    const wanted = platform === undefined ? '' : platformText(platform)
+    throw new EngineError(
+      'notFound',
+      `image with reference ${text} was found but its platform (${platformText(image.platform)}) does not match the specified platform (${wanted})`,
+    )
+  }
+
+  #targetNamed({ repository, tag, digest }: Reference): Target | undefined {
+    return this.targetOf(
+      digest === undefined ? { repository, ...(tag === undefined ? {} : { tag }) } : { repository, digest },
+    )
+  }
+
   #findNamed(reference: Reference): ImageRecord | undefined {
     // A tag beside a digest is for the reader: the digest decides.
     const { repository, digest } = reference
@@ -165,13 +241,7 @@ export class ImageStore implements LayerUsers {
 
   /** See containers/'s `ImageSource`. */
   resolve(text: string, platform?: Platform): ResolvedImage {
-    const { image, reference } = this.find(text)
-    if (platform !== undefined && platformRank(platform, image.platform) === undefined) {
-      throw new EngineError(
-        'notFound',
-        `image with reference ${text} was found but its platform (${platformText(image.platform)}) does not match the specified platform (${platformText(platform)})`,
-      )
-    }
+    const { image, reference } = this.findFor(text, platform)
     return {
       id: image.id,
       reference: reference === undefined ? image.id : familiarText(reference),
@@ -189,35 +259,67 @@ export class ImageStore implements LayerUsers {
   }
 
   /** Makes an image visible, with its blobs' and layers' rows and its names. One that is there stays as it is. */
-  insert({ record, config, blobs, layers, references }: NewImage): void {
-    const kept = this.#images.get(record.id) ?? record
+  insert({ record, config, blobs, layers, references, target }: NewImage): void {
+    const known = this.#images.get(record.id)
+    const kept = known === undefined ? record : withManifest(known, record)
     const { database, content, layers: layerStore } = this.#options
     const tagged = references.length === 0 ? kept : { ...kept, lastTagged: this.#now() }
-    database.transaction(() => {
-      content.insert(blobs)
-      layerStore.insert(layers)
-      this.#write(tagged, config)
-      for (const reference of references) this.#writeReference(reference, record.id)
-    })
+    this.#targets.addImage(tagged)
+    const names = this.#namesFor(references, target)
+    const id = this.#preferred(target, tagged)
+    try {
+      database.transaction(() => {
+        content.insert(blobs)
+        layerStore.insert(layers)
+        this.#write(tagged, config)
+        for (const name of names) this.#writeName(name, id, target)
+      })
+    } catch (error) {
+      if (known === undefined) this.#targets.removeImage(tagged)
+      throw error
+    }
     this.#images.set(record.id, tagged)
-    for (const reference of references) this.#references.set(canonicalText(reference), record.id)
+    for (const name of names) this.#setName(name, id, target)
   }
 
-  /** Gives an image a name, which is taken from whatever had it; answers that image's id. */
-  tag(reference: Reference, id: Digest): Digest | undefined {
+  /**
+   * Gives an image a name, which is taken from whatever had it; answers that image's id. The name stands for
+   * `target`, whose documents are there.
+   */
+  tag(
+    reference: Reference,
+    id: Digest,
+    { target, blobs = [] }: { target?: Target | undefined; blobs?: readonly Blob[] } = {},
+  ): Digest | undefined {
     const image = this.#images.get(id)
     if (image === undefined) throw new EngineError('notFound', `No such image: ${id}`)
-    const text = canonicalText(reference)
-    const before = this.#references.get(text)
+    const before = this.#references.get(canonicalText(reference))
+    const names = this.#namesFor([reference], target)
+    const shown = this.#preferred(target, image)
     const tagged = { ...image, lastTagged: this.#now() }
     const config = this.configText(id)
     this.#options.database.transaction(() => {
+      this.#options.content.insert(blobs)
       this.#write(tagged, config)
-      this.#writeReference(reference, id)
+      for (const name of names) this.#writeName(name, shown, target)
     })
     this.#images.set(id, tagged)
-    this.#references.set(text, id)
+    for (const name of names) this.#setName(name, shown, target)
     return before
+  }
+
+  /** The names to write: with an index come all others that stand for it, as its image may be another now. */
+  #namesFor(references: readonly Reference[], target: Target | undefined): string[] {
+    const others = target?.index === undefined ? [] : this.#targets.namesOf(target.descriptor.digest)
+    return [...new Set([...references.map(canonicalText), ...others])]
+  }
+
+  /** Of the images of an index the one for this machine; else the one given. */
+  #preferred(target: Target | undefined, image: ImageRecord): Digest {
+    const members = this.#targets
+      .members(target)
+      .flatMap((id) => (id === image.id ? image : (this.#images.get(id) ?? [])))
+    return (bestFor(this.#options.host, members) ?? image).id
   }
 
   /** Takes names away. */
@@ -228,7 +330,28 @@ export class ImageStore implements LayerUsers {
         this.#options.database.run('DELETE FROM image_references WHERE reference = ?', text)
       }
     })
-    for (const text of texts) this.#references.delete(text)
+    for (const text of texts) {
+      this.#references.delete(text)
+      this.#targets.set(text, undefined)
+    }
+  }
+
+  /** Takes an image out of the indexes that hold it: their names go on to another platform that is here. */
+  detach(image: ImageRecord): void {
+    this.#targets.removeImage(image)
+    for (const name of this.referencesOf(image.id).map(canonicalText)) {
+      const target = this.#targets.get(name)
+      const [first, ...others] = this.members(target)
+      if (first === undefined) continue
+      const id = (bestFor(this.#options.host, [first, ...others]) ?? first).id
+      this.#writeName(name, id, target)
+      this.#setName(name, id, target)
+    }
+  }
+
+  /** Removes the documents of indexes that no name stands for any more. */
+  async collectTargets(targets: readonly Target[]): Promise<void> {
+    await this.#options.content.collect(targets.flatMap(documentsOf), this.needsBlob())
   }
 
   /** Removes an image that has no names any more, and what only it needed. Answers the layers that went. */
@@ -241,6 +364,7 @@ export class ImageStore implements LayerUsers {
     })
     this.#images.delete(id)
     this.#configs.delete(id)
+    this.#targets.removeImage(image)
     const top = image.layers.at(-1)?.chainId
     const removed = top === undefined ? [] : await this.#options.layers.collect([top])
     await this.#options.content.collect(blobsOf(image), this.needsBlob())
@@ -256,12 +380,18 @@ export class ImageStore implements LayerUsers {
     )
   }
 
-  #writeReference(reference: Reference, id: Digest): void {
+  #writeName(name: string, id: Digest, target: Target | undefined): void {
     this.#options.database.run(
-      "INSERT INTO image_references (reference, image_id, record) VALUES (?, ?, '{}') ON CONFLICT (reference) DO UPDATE SET image_id = excluded.image_id",
-      canonicalText(reference),
+      'INSERT INTO image_references (reference, image_id, record) VALUES (?, ?, ?) ON CONFLICT (reference) DO UPDATE SET image_id = excluded.image_id, record = excluded.record',
+      name,
       id,
+      JSON.stringify({ target }),
     )
+  }
+
+  #setName(name: string, id: Digest, target: Target | undefined): void {
+    this.#references.set(name, id)
+    this.#targets.set(name, target)
   }
 
   #now(): string {
@@ -275,7 +405,8 @@ function imageOf(record: string): ImageRecord {
   return (JSON.parse(record) as { image: ImageRecord }).image
 }
 
-/** Digests of all blobs of an image. */
-export function blobsOf(image: ImageRecord): Digest[] {
-  return [image.id, image.manifest.digest, ...image.layers.map((layer) => layer.blob.digest)]
+/** What a name's row says that it stands for. */
+function targetIn(record: string): Target | undefined {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by this file
+  return (JSON.parse(record) as { target?: Target }).target
 }

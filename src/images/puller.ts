@@ -6,23 +6,17 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
-import type { ContentStore } from '../content/content-store.ts'
+import { algorithmOf, type Blob, type ContentStore } from '../content/content-store.ts'
 import type { GrowingSource } from '../layers/layer-apply.ts'
 import { Semaphore } from '../lib/mutex.ts'
 import { EngineError } from '../spec/errors.ts'
 import { digest, type Digest } from '../spec/ids.ts'
 import type { Descriptor, Platform } from '../spec/image-types.ts'
 import type { ImageMaker, LayerFile } from './image-maker.ts'
-import {
-  ImageConfig,
-  Manifest,
-  mediaTypes,
-  parseJson,
-  platformOf,
-  type ManifestDescriptor,
-} from './image-record.ts'
+import { ImageConfig, Manifest, parseJson, platformOf, type ManifestDescriptor } from './image-record.ts'
 import type { ImageStore } from './image-store.ts'
-import { platformRank, platformText } from './platform.ts'
+import { manifestFor } from './image-targets.ts'
+import { choose, typeOf, type Choice } from './pull-choice.ts'
 import { Downloads, type Download } from './pull-download.ts'
 import { LayerProgress, SharedWork, type Report } from './pull-progress.ts'
 import { canonicalText, familiarRepository, familiarText, type Reference } from './reference.ts'
@@ -53,7 +47,6 @@ export type PullRequest = {
 }
 
 const maxConfigBytes = 8 << 20
-const maxIndexDepth = 4
 const extractReportMs = 200
 
 /** See the file's head. */
@@ -111,66 +104,60 @@ export class Puller {
     const wanted = reference.digest ?? reference.tag ?? 'latest'
     const found = await translated(reference, () => repository.manifest(wanted, signal))
     report({ status: `Pulling from ${splitRepository(reference.repository).path}`, id: wanted })
-    const chosen = await this.#choose(repository, found, request, signal)
+    const isHere = (id: Digest) => images.imageOfManifest(id) !== undefined
+    const fetch = (id: Digest) => repository.manifest(id, signal)
+    const platform = request.platform ?? this.#options.host
+    const choice = await choose(found, { reference, platform, isHere, fetch })
     // A tag beside a digest is for the reader: what is kept is the digest.
     const { repository: name, tag } = reference
     const byDigest: Reference = { repository: name, digest: found.digest }
     const byTag: Reference = { repository: name, ...(tag === undefined ? {} : { tag }) }
     const names = reference.digest === undefined ? [byDigest, byTag] : [byDigest]
     const shown = reference.digest === undefined ? byTag : byDigest
+    const isThere = isHere(choice.digest)
     const before = images.allReferences().get(canonicalText(shown))
-    const id = await this.#shared.run(chosen.digest, { report, signal }, (shared, sharedSignal) =>
-      translated(reference, () =>
-        this.#image({ repository, found: chosen, names, report: shared }, sharedSignal),
-      ),
+    const id = await this.#shared.run(choice.digest, { report, signal }, (shared, sharedSignal) =>
+      translated(reference, () => this.#image({ repository, choice, names, report: shared }, sharedSignal)),
     )
     report({ status: `Digest: ${found.digest}` })
-    const known = images.allReferences()
-    for (const one of names) if (known.get(canonicalText(one)) !== id) images.tag(one, id)
+    await this.#name(names, id, choice)
     onPulled(id, familiarText(shown))
-    return before !== id
+    return !isThere || before !== images.allReferences().get(canonicalText(shown))
   }
 
-  /** The manifest for the platform, through indexes. */
-  async #choose(
-    repository: RegistryRepository,
-    found: FetchedManifest,
-    request: PullRequest,
-    signal: AbortSignal,
-  ): Promise<FetchedManifest> {
-    let current = found
-    for (let depth = 0; depth <= maxIndexDepth; depth++) {
-      const kind = kindOf(current, request.reference)
-      if (kind.manifests === undefined) return current
-      const wanted = request.platform ?? this.#options.host
-      const best = bestOf(kind.manifests, wanted)
-      if (best === undefined) {
-        throw new EngineError(
-          'notFound',
-          `no matching manifest for ${platformText(wanted)} in the manifest list entries`,
-        )
-      }
-      current = await repository.manifest(best, signal)
-    }
-    throw new EngineError('invalid', 'image index is nested too deeply')
+  /** Gives the image those of the names that it does not have: another pull may have brought it in. */
+  async #name(names: readonly Reference[], id: Digest, { target, documents }: Choice): Promise<void> {
+    const { images, content } = this.#options
+    const missing = names.filter((name) => {
+      const isSame = images.targetOf(name)?.descriptor.digest === target.descriptor.digest
+      return !isSame || !images.allReferences().has(canonicalText(name))
+    })
+    if (missing.length === 0) return
+    using _lease = content.lease(documents.map((document) => document.digest))
+    const blobs = await putDocuments(content, documents)
+    for (const name of missing) images.tag(name, id, { target, blobs })
   }
 
   /** Brings one image in; answers its id. */
   async #image(
-    part: { repository: RegistryRepository; found: FetchedManifest; names: Reference[]; report: Report },
+    part: { repository: RegistryRepository; choice: Choice; names: Reference[]; report: Report },
     signal: AbortSignal,
   ): Promise<Digest> {
-    const { repository, found, names, report } = part
+    const { repository, choice, names, report } = part
     const { images, content, maker } = this.#options
+    const known = images.imageOfManifest(choice.digest)
+    if (known !== undefined) {
+      const { blobs } = manifestFor(known, { descriptor: { ...known.manifest, digest: choice.digest } })
+      for (const layer of blobs) new LayerProgress(layer.digest, report).say('Already exists')
+      return known.id
+    }
+    const found = choice.manifest ?? (await repository.manifest(choice.digest, signal))
     const manifest = parseJson(Manifest, found.data, 'image manifest')
     if (manifest.config === undefined) throw new EngineError('invalid', 'image manifest has no config')
     const id = digest(manifest.config.digest)
     const layers = (manifest.layers ?? []).map(descriptorOf)
-    using _lease = content.lease([id, found.digest, ...layers.map((layer) => layer.digest)])
-    if (images.get(id) !== undefined) {
-      for (const layer of layers) new LayerProgress(layer.digest, report).say('Already exists')
-      return id
-    }
+    const indexes = choice.documents.map((document) => document.digest)
+    using _lease = content.lease([id, found.digest, ...indexes, ...layers.map((layer) => layer.digest)])
     const lines = layers.map((layer) => new LayerProgress(layer.digest, report))
     for (const line of lines) line.say('Pulling fs layer')
     await using parts = new AsyncDisposableStack()
@@ -188,8 +175,10 @@ export class Puller {
       {
         config,
         layers: files,
-        manifest: { data: found.data, mediaType: typeOf(found, manifest) },
+        id,
+        manifest: { data: found.data, mediaType: typeOf(found, manifest), digest: found.digest },
         references: names,
+        target: { target: choice.target, blobs: await putDocuments(content, choice.documents) },
         fromRegistry: true,
       },
       signal,
@@ -255,6 +244,13 @@ export class Puller {
   }
 }
 
+/** Keeps the exact bytes of indexes. */
+async function putDocuments(content: ContentStore, documents: readonly FetchedManifest[]): Promise<Blob[]> {
+  const blobs: Blob[] = []
+  for (const { data, digest: id } of documents) blobs.push(await content.put(data, algorithmOf(id)))
+  return blobs
+}
+
 function descriptorOf(found: ManifestDescriptor): Descriptor {
   return { mediaType: found.mediaType, digest: digest(found.digest), size: found.size }
 }
@@ -268,47 +264,6 @@ async function failureOf(download: Download, { digest: wanted }: Descriptor): Pr
   if (`${algorithm}:${hash.digest('hex')}` === wanted) return undefined
   download.discard()
   return new EngineError('invalid', `filesystem layer verification failed for digest ${wanted}`)
-}
-
-/** Index or manifest; throws for what is neither. */
-function kindOf(
-  found: FetchedManifest,
-  reference: Reference,
-): { manifests?: Manifest['manifests'] & object } {
-  if (/docker\.distribution\.manifest\.v1\+/.test(found.mediaType)) throw schemaOne(reference)
-  const parsed = parseJson(Manifest, found.data, 'image manifest')
-  if (parsed.schemaVersion === 1) throw schemaOne(reference)
-  if (parsed.manifests !== undefined && parsed.manifests !== null) return { manifests: parsed.manifests }
-  if (parsed.config === undefined) {
-    throw new EngineError('invalid', `unsupported manifest media type: ${found.mediaType}`)
-  }
-  return {}
-}
-
-function schemaOne(reference: Reference): EngineError {
-  return new EngineError(
-    'invalid',
-    `[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. Suggest the author of ${familiarText(reference)} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More information at https://docs.docker.com/go/deprecated-image-specs/`,
-  )
-}
-
-function bestOf(
-  manifests: readonly NonNullable<Manifest['manifests']>[number][],
-  wanted: Platform,
-): Digest | undefined {
-  let best: { rank: number; digest: string } | undefined
-  for (const { platform, digest: id } of manifests) {
-    if (platform === null) continue
-    const rank = platformRank(wanted, platform)
-    if (rank === undefined || (best !== undefined && best.rank <= rank)) continue
-    best = { rank, digest: id }
-  }
-  return best === undefined ? undefined : digest(best.digest)
-}
-
-function typeOf(found: FetchedManifest, manifest: Manifest): string {
-  if (manifest.mediaType !== '') return manifest.mediaType
-  return found.mediaType === '' ? mediaTypes.manifest : found.mediaType
 }
 
 function checkConfig(data: Buffer): void {

@@ -12,9 +12,10 @@ import type { WorkerPool } from '../lib/worker-pool.ts'
 import { EngineError } from '../spec/errors.ts'
 import { digest, type Digest } from '../spec/ids.ts'
 import type { Descriptor, Platform } from '../spec/image-types.ts'
-import { mediaTypes, type ImageRecord } from './image-record.ts'
-import { blobsOf, type ImageStore } from './image-store.ts'
-import { platformRank, platformText } from './platform.ts'
+import { mediaTypes, type ImageRecord, type StoredManifest, type Target } from './image-record.ts'
+import type { ImageStore } from './image-store.ts'
+import { blobsOf, manifestFor } from './image-targets.ts'
+import { IndexPush, type PushedManifest } from './index-push.ts'
 import { LayerProgress, type Report } from './pull-progress.ts'
 import type { PushedLayers } from './pushed-layers.ts'
 import { familiarRepository, familiarText, parseCanonical, type Reference } from './reference.ts'
@@ -22,8 +23,8 @@ import type { Registries } from './registries.ts'
 import { delay } from './registry-client.ts'
 import { splitRepository } from './registry-endpoints.ts'
 import { RegistryError, RegistryUnreachable } from './registry-errors.ts'
-import type { RegistryRepository } from './registry-repository.ts'
-import type { AuthConfig } from './registry-tokens.ts'
+import { RegistryRepository } from './registry-repository.ts'
+import { anonymous, type AuthConfig } from './registry-tokens.ts'
 
 /** What pushes stand on. */
 export type PusherOptions = {
@@ -43,8 +44,14 @@ export type PushRequest = {
   report: Report
 }
 
-type Layer = ImageRecord['layers'][number]
-type Push = { repository: RegistryRepository; image: ImageRecord; report: Report; signal: AbortSignal }
+type Push = {
+  repository: RegistryRepository
+  image: ImageRecord
+  /** The manifest to push, where the image has it from elsewhere. */
+  stored: StoredManifest
+  report: Report
+  signal: AbortSignal
+}
 
 const dockerTypes = {
   manifest: mediaTypes.dockerManifest,
@@ -65,7 +72,7 @@ export class Pusher {
 
   /** Pushes. Throws the registry's error. */
   async push(request: PushRequest, signal: AbortSignal): Promise<void> {
-    const { images, registries } = this.#options
+    const { registries } = this.#options
     const { reference, report, auth } = request
     report({ status: `The push refers to repository [${reference.repository}]` })
     const tags = this.#tagsOf(reference)
@@ -75,12 +82,66 @@ export class Pusher {
       async (repository) => {
         for (const tag of tags) {
           const named = { repository: reference.repository, tag }
-          const { image } = images.find(familiarText(named))
-          checkPlatform(image, request.platform)
-          await this.#pushTag({ repository, image, report, signal }, named)
+          await this.#pushName({ repository, platform: request.platform, report, signal }, named)
         }
       },
     )
+  }
+
+  async #pushName(
+    part: {
+      repository: RegistryRepository
+      platform: Platform | undefined
+      report: Report
+      signal: AbortSignal
+    },
+    name: { repository: string; tag: string },
+  ): Promise<void> {
+    const { images, content, onPushed } = this.#options
+    const { repository, platform, report, signal } = part
+    const { image, target } = images.findFor(familiarText(name), platform)
+    using _lease = content.lease([...images.members(target).flatMap(blobsOf), ...blobsOf(image)])
+    const pushImage = (member: ImageRecord, stored: StoredManifest, tagOrDigest: string) =>
+      this.#pushImage({ repository, image: member, stored, report, signal }, tagOrDigest)
+    const sources = () => this.#indexSources(target, repository, signal)
+    const pushed =
+      target?.index === undefined || platform !== undefined
+        ? await pushImage(image, manifestFor(image, target), name.tag)
+        : await new IndexPush({ ...this.#options, repository, pushImage, sources, report, signal }).push(
+            target,
+            name.tag,
+          )
+    const { digest: id, size } = pushed
+    images.tag({ repository: name.repository, digest: id }, image.id, { target: pushed.target })
+    onPushed(image.id, familiarText(name))
+    report({ status: `${name.tag}: digest: ${id} size: ${size}` })
+    report({ progressDetail: {}, aux: { Tag: name.tag, Digest: id, Size: size } })
+  }
+
+  /** Other repositories that an index has been in: there may be what is not here. */
+  async #indexSources(
+    target: Target | undefined,
+    to: RegistryRepository,
+    signal: AbortSignal,
+  ): Promise<RegistryRepository[]> {
+    const { images, registries } = this.#options
+    const names = [...images.allReferences().keys()].map(parseCanonical)
+    const found = new Set(
+      names
+        .filter((name) => name.digest !== undefined && name.digest === target?.descriptor.digest)
+        .map((name) => name.repository)
+        .filter((name) => name !== `${to.domain}/${to.path}`),
+    )
+    const opened: RegistryRepository[] = []
+    for (const name of [...found].slice(0, maxMountCandidates)) {
+      const { domain, path } = splitRepository(name)
+      if (domain === to.domain) opened.push(new RegistryRepository(to.client, { domain, path }))
+      else {
+        const client = await registries.connect(domain, anonymous, signal).catch(() => undefined)
+        if (client !== undefined) opened.push(new RegistryRepository(client, { domain, path }))
+      }
+    }
+    return opened
   }
 
   #tagsOf(reference: Reference): string[] {
@@ -99,10 +160,10 @@ export class Pusher {
     throw new EngineError('notFound', `tag does not exist: ${familiarText(reference)}`)
   }
 
-  async #pushTag(push: Push, name: { repository: string; tag: string }): Promise<void> {
-    const { content, images, registries, onPushed } = this.#options
-    const { repository, image, report, signal } = push
-    using _lease = content.lease(blobsOf(image))
+  /** Pushes one image under a tag or its digest. */
+  async #pushImage(push: Push, tagOrDigest: string): Promise<PushedManifest> {
+    const { images, registries } = this.#options
+    const { repository, image, stored, report, signal } = push
     const lines = image.layers.map(({ diffId }) => new LayerProgress(diffId, report))
     for (const line of lines.toReversed()) line.say('Preparing')
     const failed = new AbortController()
@@ -112,7 +173,7 @@ export class Pusher {
         const line = lines[index] ?? new LayerProgress(layer.diffId, report)
         using _place = await this.#place(registries.uploads.acquire(), line)
         together.signal.throwIfAborted()
-        return this.#pushLayer(together, layer, line).catch((error: unknown) => {
+        return this.#pushLayer(together, index, line).catch((error: unknown) => {
           failed.abort(error)
           throw error
         })
@@ -126,14 +187,12 @@ export class Pusher {
     if (!(await repository.hasBlob(image.id, signal))) {
       await this.#retrying(signal, () => repository.upload(configBlob, () => Readable.from([config]), signal))
     }
-    const manifest = await this.#manifest(image, configBlob, layers)
-    await this.#retrying(signal, () => repository.putManifest(name.tag, manifest, signal))
-    const id = digestOf(manifest.data)
-    images.tag({ repository: name.repository, digest: id }, image.id)
-    onPushed(image.id, familiarText(name))
-    const size = manifest.data.length
-    report({ status: `${name.tag}: digest: ${id} size: ${size}` })
-    report({ progressDetail: {}, aux: { Tag: name.tag, Digest: id, Size: size } })
+    const manifest = await this.#manifest(push, configBlob, layers)
+    await this.#retrying(signal, () => repository.putManifest(tagOrDigest, manifest, signal))
+    if (!isExact(push))
+      return { digest: digestOf(manifest.data), size: manifest.data.length, target: undefined }
+    const { digest: id, size } = stored.manifest
+    return { digest: id, size, target: { descriptor: stored.manifest } }
   }
 
   async #place(place: Promise<Disposable>, line: LayerProgress): Promise<Disposable> {
@@ -143,15 +202,13 @@ export class Pusher {
   }
 
   async #manifest(
-    image: ImageRecord,
+    push: Push,
     config: Blob,
     layers: readonly Descriptor[],
   ): Promise<{ data: Buffer; mediaType: string }> {
-    if (isExact(image)) {
-      return {
-        data: await this.#options.content.read(image.manifest.digest),
-        mediaType: image.manifest.mediaType,
-      }
+    if (isExact(push)) {
+      const { digest: id, mediaType } = push.stored.manifest
+      return { data: await this.#options.content.read(id), mediaType }
     }
     // Docker's own types, which every registry takes; they have none for zstd.
     const hasZstd = layers.some(({ mediaType }) => mediaType.endsWith('+zstd'))
@@ -168,12 +225,16 @@ export class Pusher {
   }
 
   /** Brings one layer up; answers what the manifest says of it. */
-  async #pushLayer(push: Push, layer: Layer, line: LayerProgress): Promise<Descriptor> {
+  async #pushLayer(push: Push, index: number, line: LayerProgress): Promise<Descriptor> {
     const { content, pushed } = this.#options
-    const { image, repository, signal } = push
-    if (isExact(image) || isCompressed(layer.blob.mediaType)) {
-      await this.#pushBlob(push, layer.blob, content.path(layer.blob.digest), line)
-      return layer.blob
+    const { image, stored, repository, signal } = push
+    const layer = image.layers[index]
+    const stands = stored.blobs[index]
+    if (layer === undefined || stands === undefined)
+      throw new Error(`image ${image.id} has no layer ${index}`)
+    if (isExact(push) || isCompressed(stands.mediaType)) {
+      await this.#pushBlob(push, stands, content.path(stands.digest), line)
+      return stands
     }
     const before = pushed.get(layer.diffId)
     if (before !== undefined) {
@@ -257,8 +318,9 @@ export class Pusher {
   }
 }
 
-function isExact(image: ImageRecord): boolean {
-  return image.fromRegistry === true || image.layers.every(({ blob }) => isCompressed(blob.mediaType))
+function isExact({ image, stored }: Push): boolean {
+  if (image.fromRegistry === true || stored.manifest.digest !== image.manifest.digest) return true
+  return stored.blobs.every((blob) => isCompressed(blob.mediaType))
 }
 
 function isCompressed(mediaType: string): boolean {
@@ -277,12 +339,4 @@ async function* counted(path: string, blob: Blob, line: LayerProgress): AsyncGen
       line.show('Pushing', bytes, blob.size)
     }
   }
-}
-
-function checkPlatform(image: ImageRecord, platform: Platform | undefined): void {
-  if (platform === undefined || platformRank(platform, image.platform) !== undefined) return
-  throw new EngineError(
-    'notFound',
-    `image is for platform ${platformText(image.platform)}, not ${platformText(platform)}`,
-  )
 }

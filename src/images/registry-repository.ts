@@ -69,6 +69,22 @@ export class RegistryRepository {
     return { digest: tagOrDigest, mediaType, data }
   }
 
+  /** Whether the registry has a manifest here. */
+  async hasManifest(id: Digest, signal: AbortSignal): Promise<boolean> {
+    const answer = await this.client.request(
+      {
+        method: 'HEAD',
+        path: `/v2/${this.path}/manifests/${id}`,
+        scopes: this.#push,
+        headers: { accept: acceptedManifests },
+        accept: [404],
+      },
+      signal,
+    )
+    await drain(answer)
+    return answer.statusCode !== 404
+  }
+
   /** A blob from a byte on; the answer's status is 206 where the registry did so, else it begins at the start. */
   async blob(id: Digest, from: number, signal: AbortSignal): Promise<IncomingMessage> {
     return this.client.request(

@@ -83,6 +83,7 @@ export type ImageInspect = {
   RootFS: { Type: string; Layers?: string[] }
   Metadata: { LastTagTime: string }
   Descriptor?: Descriptor
+  Manifests?: Record<string, unknown>[]
 }
 
 /** One row of `GET /images/{name}/history`. */

@@ -30,7 +30,23 @@ export const command = defineCommand({
       headers: authHeader(cli, image),
     })
     const output = flags.quiet ? { isTerminal: false, write: () => {} } : cli.stdout
-    await showProgress(jsonLines<ProgressMessage>(response), { output, width: cli.columns })
+    const notes: string[] = []
+    const aux = (value: Record<string, unknown>) => notes.push(...noteOf(value))
+    await showProgress(jsonLines<ProgressMessage>(response), { output, width: cli.columns, aux })
+    for (const note of notes) cli.print(`\nInfo → ${note}`)
     if (flags.quiet) cli.print(`${canonicalName(repository)}${wanted === '' ? '' : `:${wanted}`}`)
   },
 })
+
+/** What the registry got in place of an index whose parts are not all here. */
+function noteOf(aux: Record<string, unknown>): string[] {
+  if (aux['ManifestPushedInsteadOfIndex'] !== true) return []
+  const of = (name: string): string => {
+    const found = aux[name]
+    const digest: unknown = typeof found === 'object' && found !== null ? Reflect.get(found, 'digest') : ''
+    return typeof digest === 'string' ? digest : ''
+  }
+  return [
+    `Not all multiplatform-content is present and only the available single-platform image was pushed\n\n${of('OriginalIndex')} -> ${of('SelectedManifest')}`,
+  ]
+}

@@ -32,7 +32,10 @@ export interface ImageOperations {
   inspect(reference: string, options: { platform?: Platform; manifests: boolean }): Promise<ImageInspect>
   history(reference: string, platform?: Platform): Promise<ImageHistoryItem[]>
   tag(source: string, repository: string, tag: string): Promise<void>
-  remove(reference: string, options: { force: boolean; noPrune: boolean }): Promise<ImageDeleted[]>
+  remove(
+    reference: string,
+    options: { force: boolean; noPrune: boolean; platforms: readonly Platform[] },
+  ): Promise<ImageDeleted[]>
   prune(filters: Filters): Promise<{ deleted: ImageDeleted[]; reclaimedBytes: number }>
   load(
     archive: AsyncIterable<Uint8Array>,
@@ -110,7 +113,8 @@ export function imageRoutes(
       method: 'DELETE',
       path: '/images/{name}',
       handle: async (x) => {
-        const options = { force: x.flag('force'), noPrune: x.flag('noprune') }
+        const platforms = x.version >= 50 ? platformsOf(x, 'platforms') : []
+        const options = { force: x.flag('force'), noPrune: x.flag('noprune'), platforms }
         x.sendJson(200, await images.remove(x.name, options))
       },
     },
@@ -153,9 +157,9 @@ export function platformOf(x: Exchange): Platform | undefined {
   return platformsOf(x)[0]
 }
 
-function platformsOf(x: Exchange): Platform[] {
+function platformsOf(x: Exchange, parameter = 'platform'): Platform[] {
   return x.query
-    .getAll('platform')
+    .getAll(parameter)
     .filter((text) => text !== '')
     .map((text) => parsePlatform(text))
 }

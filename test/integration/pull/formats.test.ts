@@ -9,18 +9,17 @@ import { after, before, test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import {
   buildImage,
+  buildIndex,
+  indexType,
   sha256,
   startDockerRegistry,
   uploadImage,
   uploadManifest,
-  type BuiltImage,
   type DockerRegistry,
 } from '../../fixtures/docker-registry.ts'
 import { runCommand } from '../../fixtures/processes.ts'
 import { startDaemon, type TestDaemon } from '../../fixtures/test-daemon.ts'
 import { tarOf } from './tars.ts'
-
-const indexType = 'application/vnd.oci.image.index.v1+json'
 
 let daemon: TestDaemon
 let registry: DockerRegistry
@@ -44,22 +43,6 @@ async function idOf(name: string): Promise<string> {
   return (json as { Id?: string }).Id ?? ''
 }
 
-function index(images: readonly (BuiltImage & { platform: object })[]): BuiltImage {
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: indexType,
-      manifests: images.map((image) => ({
-        mediaType: image.mediaType,
-        digest: image.digest,
-        size: image.manifest.length,
-        platform: image.platform,
-      })),
-    }),
-  )
-  return { manifest, mediaType: indexType, blobs: [], digest: sha256(manifest), id: '' }
-}
-
 test('of an index the image for the platform is taken, and the index names it', async () => {
   const variants = await Promise.all(
     ['amd64', 'arm64'].map(async (architecture) => {
@@ -71,7 +54,7 @@ test('of an index the image for the platform is taken, and the index names it', 
     }),
   )
   for (const image of variants) await uploadImage(registry.url, 'multi', image.digest, image)
-  const list = index(variants)
+  const list = buildIndex(variants)
   await uploadManifest(registry.url, 'multi/manifests/v1', list)
   const name = `${registry.host}/multi`
   const native = variants[process.arch === 'arm64' ? 1 : 0]
@@ -80,8 +63,13 @@ test('of an index the image for the platform is taken, and the index names it', 
   assert.equal(await idOf(`${name}:v1`), native?.id)
   assert.equal(await idOf(`${name}@${list.digest}`), native?.id)
   const platform = `linux/${process.arch === 'arm64' ? 'amd64' : 'arm64'}`
-  assert.equal((await pull(name, `&tag=v1&platform=${platform}`)).status, 200)
-  assert.equal(await idOf(`${name}:v1`), foreign?.id)
+  assert.match((await pull(name, `&tag=v1&platform=${platform}`)).body, /Downloaded newer image/)
+  // Both are here: without a word about the platform the name means the one for this machine.
+  assert.equal(await idOf(`${name}:v1`), native?.id)
+  assert.match((await pull(name, `&tag=v1&platform=${platform}`)).body, /Image is up to date/)
+  const wanted = encodeURIComponent(JSON.stringify(foreign?.platform))
+  const inspected = await daemon.api('GET', `/v1.49/images/${name}:v1/json?platform=${wanted}`)
+  assert.equal((inspected.json as { Id: string }).Id, foreign?.id)
   const none = await pull(name, '&tag=v1&platform=linux/s390x')
   assert.match(none.body, /no matching manifest for linux\/s390x in the manifest list entries/)
   const looked = await daemon.api('GET', `/v1.44/distribution/${name}:v1/json`)
