@@ -88,7 +88,7 @@ export async function startDocker(root: string): Promise<Engine> {
     ],
     memoryBytes: () => privateBytes([...engineProcesses(daemon), ...pidsOf('containerd-shim')]),
     processCount: () => engineProcesses(daemon).length + pidsOf('containerd-shim').length,
-    hostNamespace: `/run/netns/${namespace}`,
+    hostNamespace: `/run/netns/${dockerNamespace}`,
     stop: async () => {
       await stopDaemon(engine, daemon)
       spawnSync('ip', ['netns', 'delete', dockerNamespace])

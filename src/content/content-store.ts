@@ -247,9 +247,9 @@ export function algorithmOf(id: Digest): (typeof algorithms)[number] {
   return id.startsWith('sha512:') ? 'sha512' : 'sha256'
 }
 
-/** The sha256 digest of some bytes. */
-export function digestOf(data: Uint8Array): Digest {
-  return digest(`sha256:${createHash('sha256').update(data).digest('hex')}`)
+/** The digest of some bytes. */
+export function digestOf(data: Uint8Array, algorithm: (typeof algorithms)[number] = 'sha256'): Digest {
+  return digest(`${algorithm}:${createHash(algorithm).update(data).digest('hex')}`)
 }
 
 class FileIngest implements Ingest {

@@ -251,6 +251,13 @@ export const options: readonly Option[] = [
     help: 'Mirror of the Hub to ask first',
   },
   {
+    key: 'registries',
+    flag: '',
+    kind: 'nested',
+    reload: true,
+    help: 'Mirrors, another place, or a block for single registries: see [registries](registries.md)',
+  },
+  {
     key: 'seccomp-profile',
     kind: 'text',
     help: 'Seccomp profile of containers that name none; "unconfined" for none at all',

@@ -7,6 +7,7 @@ import { describeSyntaxError } from '../lib/http-json-syntax.ts'
 import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
 import { commandFlags, flagName, options, type Option } from './config-options.ts'
 import { refuseUnsupported } from './config-support.ts'
+import { parseRegistryRules } from '../images/registry-rules.ts'
 import { addFlagValue, jsonValue, Settings, type SettingMap } from './config-values.ts'
 
 /** Where the configuration file is when no flag says. */
@@ -174,6 +175,7 @@ function checkSettings(settings: Settings): void {
     throw new EngineError('invalid', `invalid logging level: ${settings.text('log-level')}`)
   }
   refuseUnsupported(settings)
+  parseRegistryRules(settings.record('registries'))
   oneOf('log-format', ['text', 'json'])
   oneOf('default-ipc-mode', ['shareable', 'private'])
   oneOf('default-cgroupns-mode', ['host', 'private'])

@@ -1,4 +1,5 @@
 /** What the configuration says of registries. */
+import { parseRegistryRules } from '../images/registry-rules.ts'
 import type { RegistrySettings } from '../images/registry-endpoints.ts'
 import type { Settings } from './config-values.ts'
 
@@ -17,6 +18,7 @@ export function registrySettings(settings: Settings, environment: ProxyVariables
   }
   return {
     mirrors: settings.list('registry-mirrors'),
+    rules: parseRegistryRules(settings.record('registries')),
     insecure: settings.list('insecure-registries'),
     maxDownloads: settings.number('max-concurrent-downloads', 3),
     maxUploads: settings.number('max-concurrent-uploads', 5),

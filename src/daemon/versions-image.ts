@@ -34,7 +34,17 @@ const foreignConfig = {
 
 /** The client's version of an image. */
 export function adaptImageInspect(image: ImageInspect, version: number): object {
-  const { VirtualSize: _virtual, Config, Descriptor, Manifests, Parent, Comment, DockerVersion, Author, ...rest } = image
+  const {
+    VirtualSize: _virtual,
+    Config,
+    Descriptor,
+    Manifests,
+    Parent,
+    Comment,
+    DockerVersion,
+    Author,
+    ...rest
+  } = image
   const answer: Record<string, unknown> = { ...rest, Config: adaptConfig(Config, version) }
   for (const [name, value] of Object.entries({ Parent, Comment, DockerVersion, Author })) {
     if (version < 52 || (value !== undefined && value !== '')) answer[name] = value ?? ''

@@ -11,8 +11,8 @@ import { EngineError } from '../spec/errors.ts'
 import { isDigest, type ChainId, type Digest } from '../spec/ids.ts'
 import type { Platform, ResolvedImage } from '../spec/image-types.ts'
 import { textColumn, type Database } from '../store/database.ts'
-import { parkedValues } from '../store/parked-rows.ts'
 import { containerConfigOf, ImageConfig, parseJson, type ImageRecord, type Target } from './image-record.ts'
+import { imageIn, parkedBlobs, targetIn } from './image-rows.ts'
 import { bestFor, blobsOf, documentsOf, ImageTargets, withManifest } from './image-targets.ts'
 import { platformText } from './platform.ts'
 import {
@@ -53,9 +53,8 @@ const maxCached = 32
 export class ImageStore implements LayerUsers {
   readonly #options: ImageStoreOptions
   readonly #images = new Map<Digest, ImageRecord>()
-  /** Images that other storage drivers have. */
-  #parked: ImageRecord[] = []
-  #parkedTargets: Target[] = []
+  /** Blobs of images that other storage drivers have. */
+  #parked: Digest[] = []
   /** Canonical reference to image id. */
   readonly #references = new Map<string, Digest>()
   readonly #targets = new ImageTargets()
@@ -69,14 +68,11 @@ export class ImageStore implements LayerUsers {
   /** Reads all records. */
   load(): void {
     for (const row of this.#options.database.all('SELECT record FROM images')) {
-      const image = imageOf(textColumn(row, 'record'))
+      const image = imageIn(textColumn(row, 'record'))
       this.#images.set(image.id, image)
       this.#targets.addImage(image)
     }
-    this.#parked = parkedValues(this.#options.database, 'images', 'record').map(imageOf)
-    this.#parkedTargets = parkedValues(this.#options.database, 'image_references', 'record').flatMap(
-      (record) => targetIn(record) ?? [],
-    )
+    this.#parked = parkedBlobs(this.#options.database)
     for (const row of this.#options.database.all(
       'SELECT reference, image_id, record FROM image_references',
     )) {
@@ -97,9 +93,8 @@ export class ImageStore implements LayerUsers {
 
   /** Whether an image needs a blob, also one that waits for its storage driver to come back. */
   needsBlob(): (id: Digest) => boolean {
-    const images = [...this.#images.values(), ...this.#parked].flatMap(blobsOf)
-    const documents = [...this.#targets.documents(), ...this.#parkedTargets.flatMap(documentsOf)]
-    const needed = new Set([...images, ...documents])
+    const images = [...this.#images.values()].flatMap(blobsOf)
+    const needed = new Set([...images, ...this.#parked, ...this.#targets.documents()])
     return (id) => needed.has(id)
   }
 
@@ -397,16 +392,4 @@ export class ImageStore implements LayerUsers {
   #now(): string {
     return formatTimeNs(this.#options.clock.nowNs())
   }
-}
-
-/** The image of a row, which this file has written: its shape is known. */
-function imageOf(record: string): ImageRecord {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return (JSON.parse(record) as { image: ImageRecord }).image
-}
-
-/** What a name's row says that it stands for. */
-function targetIn(record: string): Target | undefined {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by this file
-  return (JSON.parse(record) as { target?: Target }).target
 }

@@ -45,14 +45,14 @@ export class Registries implements Disposable {
     use: (repository: RegistryRepository) => Promise<T>,
   ): Promise<T> {
     const { domain, path } = splitRepository(repository)
-    const endpoints = await endpointsOf(domain, this.settings)
+    const endpoints = await endpointsOf(domain, this.settings, path)
     const usable = endpoints.filter((endpoint) => options.push !== true || !endpoint.isMirror)
     let failure: unknown = new EngineError('internal', `no endpoint for ${domain}`)
     for (const [index, endpoint] of usable.entries()) {
       try {
         const client = this.#client(endpoint, options.auth)
         await client.ping(options.signal)
-        return await use(new RegistryRepository(client, { domain, path }))
+        return await use(new RegistryRepository(client, { domain, path: endpoint.path }))
       } catch (error) {
         failure = error
         const isLast = index === usable.length - 1

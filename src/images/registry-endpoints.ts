@@ -1,15 +1,17 @@
 /**
- * Where a registry is reached: its mirrors first (the Hub's), then itself over HTTPS, and where that is allowed
+ * Where a registry is reached: its mirrors first, then itself over HTTPS, and where that is allowed
  * without checking certificates and over plain HTTP. Loopback addresses are always allowed, as Docker does.
  */
 import { lookup } from 'node:dns/promises'
 import { BlockList, isIP } from 'node:net'
-import { EngineError } from '../spec/errors.ts'
+import { locationOf, mirrorAddress, ruleFor, type RegistryRule } from './registry-rules.ts'
 
 /** What the daemon's configuration says of registries. */
 export type RegistrySettings = {
   /** Addresses tried before the Hub. */
   mirrors: readonly string[]
+  /** What is said of single registries. */
+  rules: readonly RegistryRule[]
   /** Names, names with port, and networks in CIDR notation. */
   insecure: readonly string[]
   maxDownloads: number
@@ -26,6 +28,8 @@ export type Endpoint = {
   /** False where certificates are not checked. */
   verify: boolean
   isMirror: boolean
+  /** The repository's name there. */
+  path: string
 }
 
 /** The domain of the Hub in references. */
@@ -38,31 +42,36 @@ export function splitRepository(repository: string): { domain: string; path: str
   return { domain: repository.slice(0, slash), path: repository.slice(slash + 1) }
 }
 
-/** The addresses of a registry in the order in which they are tried. */
-export async function endpointsOf(domain: string, settings: RegistrySettings): Promise<Endpoint[]> {
-  if (domain !== hubDomain) return registryEndpoints(domain, settings)
+/**
+ * The addresses of a registry, or of a repository of it, in the order in which they are tried. Throws forbidden for
+ * one that the configuration blocks.
+ */
+export async function endpointsOf(
+  domain: string,
+  settings: RegistrySettings,
+  path = '',
+): Promise<Endpoint[]> {
+  const rule = ruleFor(path === '' ? domain : `${domain}/${path}`, settings.rules)
   const endpoints: Endpoint[] = []
-  for (const mirror of settings.mirrors) {
-    const base = mirrorUrl(mirror)
+  const isHub = domain === hubDomain
+  for (const mirror of [...(rule?.mirrors ?? []), ...(isHub ? settings.mirrors : [])]) {
+    const { base, prefix } = mirrorAddress(mirror)
     const verify = !(await isInsecure(base.host, settings.insecure))
-    endpoints.push({ base, verify, isMirror: true })
+    endpoints.push({ base, verify, isMirror: true, path: `${prefix}${path}` })
   }
-  return [...endpoints, { base: new URL(`https://${hubHost}`), verify: true, isMirror: false }]
+  const place = locationOf({ domain, path }, rule)
+  return [...endpoints, ...(await registryEndpoints(place, settings))]
 }
 
-async function registryEndpoints(domain: string, settings: RegistrySettings): Promise<Endpoint[]> {
-  const insecure = await isInsecure(domain, settings.insecure)
-  const secure = { base: new URL(`https://${domain}`), verify: !insecure, isMirror: false }
+async function registryEndpoints(
+  { domain, path }: { domain: string; path: string },
+  settings: RegistrySettings,
+): Promise<Endpoint[]> {
+  const host = domain === hubDomain ? hubHost : domain
+  const insecure = domain !== hubDomain && (await isInsecure(domain, settings.insecure))
+  const secure = { base: new URL(`https://${host}`), verify: !insecure, isMirror: false, path }
   if (!insecure) return [secure]
-  return [secure, { base: new URL(`http://${domain}`), verify: false, isMirror: false }]
-}
-
-function mirrorUrl(text: string): URL {
-  const url = URL.parse(text)
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw new EngineError('invalid', `invalid mirror: unsupported scheme in ${JSON.stringify(text)}`)
-  }
-  return url
+  return [secure, { base: new URL(`http://${host}`), verify: false, isMirror: false, path }]
 }
 
 /** Whether a registry may be talked to without checked certificates. */

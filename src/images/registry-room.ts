@@ -33,6 +33,7 @@ export type RegistryRoomOptions = {
 
 const defaults: RegistrySettings = {
   mirrors: [],
+  rules: [],
   insecure: [],
   maxDownloads: 3,
   maxUploads: 5,

@@ -1,13 +1,14 @@
 /** Checks images with all that they stand on: blobs, layers, configurations and names. */
 import { checkContent } from '../content/content-check.ts'
-import { digestOf, type ContentStore } from '../content/content-store.ts'
+import { algorithmOf, digestOf, type ContentStore } from '../content/content-store.ts'
 import { checkLayers } from '../layers/layer-check.ts'
 import type { LayerBlob } from '../layers/layer-restore.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
 import type { StoreProblem } from '../lib/store-problem.ts'
 import type { ChainId, Digest } from '../spec/ids.ts'
 import type { ImageRecord } from './image-record.ts'
-import { blobsOf, type ImageStore } from './image-store.ts'
+import type { ImageStore } from './image-store.ts'
+import { blobsOf } from './image-targets.ts'
 import { familiarText } from './reference.ts'
 
 /** What a check of the images is given. */
@@ -77,7 +78,7 @@ export class ImageRoomCheck {
       if (missing.length > 0) {
         yield { kind: 'missing', object: image.id, detail: `it needs ${missing.join(', ')}`, advice }
       }
-      if (digestOf(Buffer.from(this.#images.configText(image.id))) !== image.id) {
+      if (digestOf(Buffer.from(this.#images.configText(image.id)), algorithmOf(image.id)) !== image.id) {
         yield {
           kind: 'damaged',
           object: image.id,
@@ -100,7 +101,7 @@ export class ImageRoomCheck {
   /** A configuration's text stands in the image's row as well. */
   #restorer(id: Digest): (() => Promise<void>) | undefined {
     if (this.#images.get(id) === undefined) return undefined
-    return async () => void (await this.#content.put(Buffer.from(this.#images.configText(id))))
+    return async () => void (await this.#content.put(Buffer.from(this.#images.configText(id)), algorithmOf(id)))
   }
 
   #users(id: Digest): ImageRecord[] {

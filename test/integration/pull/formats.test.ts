@@ -26,7 +26,13 @@ let registry: DockerRegistry
 
 before(async () => {
   registry = await startDockerRegistry()
-  daemon = await startDaemon({ config: { 'registry-mirrors': [registry.url] } })
+  const registries = {
+    'mirrored.invalid': { mirrors: [`${registry.url}/copies`] },
+    'moved.invalid/team': { location: `${registry.host}/teams` },
+    '*.blocked.invalid': { blocked: true },
+    'fine.blocked.invalid': { location: registry.host },
+  }
+  daemon = await startDaemon({ config: { 'registry-mirrors': [registry.url], registries } })
 })
 
 after(async () => {
@@ -193,6 +199,31 @@ test('a mirror stands in for the Hub', async () => {
     pulled.stdout,
     /Status: Downloaded newer image for mirrored:latest\ndocker.io\/library\/mirrored:latest\n$/,
   )
+})
+
+test('any registry can have mirrors and another place, or be blocked', async () => {
+  const image = buildImage([await tarOf({ ruled: randomBytes(100) })])
+  await uploadImage(registry.url, 'copies/some/app', 'latest', image)
+  await uploadImage(registry.url, 'teams/app', 'latest', image)
+  await uploadImage(registry.url, 'app', 'latest', image)
+  for (const name of ['mirrored.invalid/some/app', 'moved.invalid/team/app', 'fine.blocked.invalid/app']) {
+    const pulled = await pull(name, '&tag=latest')
+    assert.match(pulled.body, new RegExp(`Digest: ${image.digest}`), name)
+    assert.equal(await idOf(`${name}:latest`), image.id)
+  }
+  const blocked = await pull('other.blocked.invalid/app', '&tag=latest')
+  assert.equal(blocked.status, 403)
+  assert.match(blocked.body, /registry \*\.blocked\.invalid is blocked by the daemon's configuration/)
+  await daemon.api(
+    'POST',
+    '/v1.44/images/mirrored.invalid%2Fsome%2Fapp/tag?repo=moved.invalid/team/copy&tag=v2',
+  )
+  const pushed = await daemon.api('POST', '/v1.44/images/moved.invalid%2Fteam%2Fcopy/push?tag=v2')
+  assert.match(pushed.body, new RegExp(`digest: ${image.digest}`))
+  const there = await fetch(`${registry.url}/v2/teams/copy/manifests/v2`, {
+    headers: { accept: image.mediaType },
+  })
+  assert.equal(there.headers.get('docker-content-digest'), image.digest)
 })
 
 test('--pull says when run asks the registry', async () => {
