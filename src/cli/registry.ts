@@ -38,6 +38,7 @@ export const groups: readonly CommandGroup[] = [
   { name: 'container', summary: 'Manage containers' },
   { name: 'context', summary: 'Manage contexts' },
   { name: 'image', summary: 'Manage images' },
+  { name: 'manifest', summary: 'Put images of several platforms together' },
   { name: 'network', summary: 'Manage networks' },
   { name: 'node', summary: 'Manage nodes of the swarm', section: 'swarm' },
   { name: 'plugin', summary: 'Manage plugins' },

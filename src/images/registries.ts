@@ -41,11 +41,13 @@ export class Registries implements Disposable {
   /** A repository at the first endpoint that does `use`; unreachable ones are passed over. */
   async withRepository<T>(
     repository: string,
-    options: { auth: AuthConfig; push?: boolean; signal: AbortSignal },
+    options: { auth: AuthConfig; push?: boolean; insecure?: boolean; signal: AbortSignal },
     use: (repository: RegistryRepository) => Promise<T>,
   ): Promise<T> {
     const { domain, path } = splitRepository(repository)
-    const endpoints = await endpointsOf(domain, this.settings, path)
+    const { settings } = this
+    const insecure = options.insecure === true ? [...settings.insecure, domain] : settings.insecure
+    const endpoints = await endpointsOf(domain, { ...settings, insecure }, path)
     const usable = endpoints.filter((endpoint) => options.push !== true || !endpoint.isMirror)
     let failure: unknown = new EngineError('internal', `no endpoint for ${domain}`)
     for (const [index, endpoint] of usable.entries()) {

@@ -7,6 +7,12 @@ import { EngineError } from '../spec/errors.ts'
 import { isDigest, type Digest } from '../spec/ids.ts'
 import type { Descriptor, Platform } from '../spec/image-types.ts'
 import { Manifest, parseJson } from './image-record.ts'
+import {
+  fetchManifest,
+  putManifest,
+  type ManifestAccess,
+  type ManifestDocument,
+} from './manifest-exchange.ts'
 import { parsePlatform } from './platform.ts'
 import type { Report } from './pull-progress.ts'
 import type { Puller } from './puller.ts'
@@ -120,6 +126,21 @@ export class RegistryService {
         }
       },
     )
+  }
+
+  /** A manifest or an index as the registry has it. */
+  async manifest(name: string, access: ManifestAccess, signal: AbortSignal): Promise<ManifestDocument> {
+    return fetchManifest(this.#options.registries, name, access, signal)
+  }
+
+  /** Puts a manifest into a registry. */
+  async putManifest(
+    name: string,
+    body: unknown,
+    access: ManifestAccess,
+    signal: AbortSignal,
+  ): Promise<{ Digest: Digest }> {
+    return putManifest(this.#options.registries, name, body, { ...access, signal })
   }
 
   /** All tags of a repository. */

@@ -50,4 +50,34 @@ export const remoteEntries: readonly CommandEntry[] = [
     summary: 'List the tags that a repository has in its registry',
     load: async () => (await import('../commands/image-tags.ts')).command,
   },
+  {
+    names: ['manifest annotate'],
+    usage: '[OPTIONS] MANIFEST_LIST MANIFEST',
+    summary: 'Say more exactly what an image of a list runs on',
+    load: async () => (await import('../commands/manifest-annotate.ts')).command,
+  },
+  {
+    names: ['manifest create'],
+    usage: '[OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]',
+    summary: 'Begin a list of images of several platforms',
+    load: async () => (await import('../commands/manifest-create.ts')).command,
+  },
+  {
+    names: ['manifest inspect'],
+    usage: '[OPTIONS] [MANIFEST_LIST] MANIFEST',
+    summary: 'Show a manifest or a list of them',
+    load: async () => (await import('../commands/manifest-inspect.ts')).command,
+  },
+  {
+    names: ['manifest push'],
+    usage: '[OPTIONS] MANIFEST_LIST',
+    summary: 'Bring a list to its repository',
+    load: async () => (await import('../commands/manifest-push.ts')).command,
+  },
+  {
+    names: ['manifest rm'],
+    usage: 'MANIFEST_LIST [MANIFEST_LIST...]',
+    summary: 'Forget lists that are kept here',
+    load: async () => (await import('../commands/manifest-rm.ts')).command,
+  },
 ]

@@ -17,6 +17,17 @@ export interface RegistryOperations {
     signal: AbortSignal,
   ): Promise<unknown[]>
   distribution(name: string, auth: string | undefined, signal: AbortSignal): Promise<unknown>
+  manifest(
+    name: string,
+    access: { auth: string | undefined; insecure: boolean },
+    signal: AbortSignal,
+  ): Promise<unknown>
+  putManifest(
+    name: string,
+    body: unknown,
+    access: { auth: string | undefined; insecure: boolean },
+    signal: AbortSignal,
+  ): Promise<unknown>
   tags(name: string, auth: string | undefined, signal: AbortSignal): Promise<string[]>
 }
 
@@ -29,6 +40,20 @@ export function registryRoutes(registry: RegistryOperations): Route[] {
       method: 'GET',
       path: '/distribution/{name}/json',
       handle: async (x) => x.sendJson(200, await registry.distribution(x.name, registryAuth(x), x.signal)),
+    },
+    // Additions: single manifests, for clients that put lists of them together.
+    {
+      method: 'GET',
+      path: '/distribution/{name}/manifest',
+      handle: async (x) => x.sendJson(200, await registry.manifest(x.name, manifestAccess(x), x.signal)),
+    },
+    {
+      method: 'PUT',
+      path: '/distribution/{name}/manifest',
+      handle: async (x) => {
+        const body = await x.jsonValue()
+        x.sendJson(201, await registry.putManifest(x.name, body, manifestAccess(x), x.signal))
+      },
     },
     // An addition: the tags of a repository in its registry.
     {
@@ -53,4 +78,8 @@ async function push(registry: RegistryOperations, x: Exchange): Promise<void> {
 async function search(registry: RegistryOperations, x: Exchange): Promise<void> {
   const query = { term: x.text('term'), limit: x.integer('limit'), filters: x.filters() }
   x.sendJson(200, await registry.search(query, registryAuth(x), x.signal))
+}
+
+function manifestAccess(x: Exchange): { auth: string | undefined; insecure: boolean } {
+  return { auth: registryAuth(x), insecure: x.flag('insecure') }
 }
