@@ -101,7 +101,8 @@ export class ImageRoomCheck {
   /** A configuration's text stands in the image's row as well. */
   #restorer(id: Digest): (() => Promise<void>) | undefined {
     if (this.#images.get(id) === undefined) return undefined
-    return async () => void (await this.#content.put(Buffer.from(this.#images.configText(id)), algorithmOf(id)))
+    return async () =>
+      void (await this.#content.put(Buffer.from(this.#images.configText(id)), algorithmOf(id)))
   }
 
   #users(id: Digest): ImageRecord[] {
