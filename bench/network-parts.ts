@@ -12,8 +12,8 @@ const withDaemon = (engines: Engine[]) => engines.filter((engine) => engine.name
 async function starts(engines: Engine[]): Promise<Line> {
   const run = (engine: Engine, name: string) =>
     timeMs(engine, ['run', '--rm', '--network', name, image, 'true'])
-  const none = await interleaved(engines, 15, (engine) => run(engine, 'none'))
-  const joined = await interleaved(engines, 15, (engine) => run(engine, network))
+  const none = await interleaved(engines, 9, (engine) => run(engine, 'none'))
+  const joined = await interleaved(engines, 9, (engine) => run(engine, network))
   const over = new Map([...joined].map(([name, ms]) => [name, ms - (none.get(name) ?? Number.NaN)]))
   const good = (over.get('wharf') ?? Number.NaN) <= 15
   return { what: 'run --rm with a network, over none', unit: 'ms', figures: over, target: 'at most 15', good }
@@ -22,7 +22,7 @@ async function starts(engines: Engine[]): Promise<Line> {
 async function changes(engines: Engine[]): Promise<Line> {
   const figures = await interleaved(
     engines,
-    15,
+    9,
     (engine) =>
       timeMs(engine, ['network', 'create', 'bench-made']) + timeMs(engine, ['network', 'rm', 'bench-made']),
   )

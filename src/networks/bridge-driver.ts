@@ -36,6 +36,7 @@ import type { NetworkDaemonSettings } from './settings.ts'
 /** How a network's containers are reached from outside. */
 export type GatewayMode = 'nat' | 'nat-unprotected' | 'routed' | 'isolated'
 
+const families = [4, 6] as const
 const gatewayModes: readonly string[] = ['nat', 'nat-unprotected', 'routed', 'isolated']
 
 /** The driver named `bridge`. */
@@ -72,7 +73,7 @@ export class BridgeDriver implements NetworkDriver {
   }
 
   validate(network: NetworkRecord): void {
-    for (const family of [4, 6] as const) {
+    for (const family of families) {
       const mode = gatewayMode(network, family)
       if (mode === 'isolated' && !network.internal) {
         throw new EngineError('invalid', 'gateway mode isolated can only be used for an internal network')
@@ -93,15 +94,14 @@ export class BridgeDriver implements NetworkDriver {
   /** What the firewall has to know. */
   rules(network: NetworkRecord): BridgeRules {
     const subnets = [...network.ipv4, ...network.ipv6].map((pool) => parsePrefix(pool.subnet))
+    const masquerades = booleanOption(network.options, bridgeOptions.masquerade, this.#settings.masquerade)
     return {
       bridge: bridgeLinkName(network),
       subnets: subnets.filter((subnet) => subnet !== undefined),
       internal: network.internal,
       interContainer: booleanOption(network.options, bridgeOptions.icc, this.#settings.interContainer),
-      masquerade:
-        gatewayMode(network, 4) !== 'routed' &&
-        booleanOption(network.options, bridgeOptions.masquerade, this.#settings.masquerade),
-      open: gatewayMode(network, 4) === 'nat-unprotected',
+      masquerade: families.filter((family) => masquerades && gatewayMode(network, family) !== 'routed'),
+      open: families.filter((family) => gatewayMode(network, family) === 'nat-unprotected'),
     }
   }
 

@@ -20,10 +20,10 @@ export type BridgeRules = {
   internal: boolean
   /** Containers may talk with each other. */
   interContainer: boolean
-  /** Outgoing connections take the host's address. */
-  masquerade: boolean
-  /** Container addresses may be reached from outside without a published port (`nat-unprotected`). */
-  open: boolean
+  /** Families whose outgoing connections take the host's address. */
+  masquerade: readonly (4 | 6)[]
+  /** Families whose container addresses may be reached from outside without a published port (`nat-unprotected`). */
+  open: readonly (4 | 6)[]
 }
 
 /** A published port: packets to `host` go to `container`. A `host` of 0.0.0.0 or :: stands for all addresses. */
@@ -104,11 +104,12 @@ export class Firewall implements Disposable {
     let text = element('bridges', name)
     if (rules.interContainer) text += element('intra', `${name} . ${name}`)
     if (rules.internal) text += element('internal', name)
-    if (rules.open) text += element('open', name)
+    for (const family of rules.open) text += element(`open${family}`, name)
     for (const subnet of rules.subnets) {
       const suffix = subnet.address.family
       text += element(`subnets${suffix}`, `${name} . ${formatPrefix(subnet)}`)
-      if (rules.masquerade && !rules.internal) text += element(`masquerade${suffix}`, formatPrefix(subnet))
+      if (rules.masquerade.includes(suffix) && !rules.internal)
+        text += element(`masquerade${suffix}`, formatPrefix(subnet))
     }
     return text
   }
@@ -179,7 +180,8 @@ function declarations(table: string): string {
     set('bridges', 'ifname'),
     set('intra', 'ifname . ifname'),
     set('internal', 'ifname'),
-    set('open', 'ifname'),
+    set('open4', 'ifname'),
+    set('open6', 'ifname'),
     family(4),
     family(6),
   ].join('')
@@ -224,7 +226,8 @@ function rules(table: string): string {
       'iifname @internal drop',
       'oifname @internal drop',
       'ct status dnat accept',
-      'oifname @open accept',
+      'meta nfproto ipv4 oifname @open4 accept',
+      'meta nfproto ipv6 oifname @open6 accept',
       'ip daddr . meta l4proto . th dport @routed4 accept',
       'ip6 daddr . meta l4proto . th dport @routed6 accept',
       'oifname @bridges drop',

@@ -29,7 +29,8 @@ type Entry = { protocol: TransportProtocol; address: IpAddress; port: number }
 
 /** All ports of one daemon. */
 export class PortReservations {
-  readonly #entries = new Set<Entry>()
+  /** By protocol and port. */
+  readonly #entries = new Map<string, Set<Entry>>()
   readonly #range: () => { first: number; last: number }
   #lastRandom = 0
 
@@ -80,9 +81,8 @@ export class PortReservations {
   }
 
   #conflict(protocol: TransportProtocol, address: IpAddress, port: number): boolean {
-    for (const entry of this.#entries) {
-      if (entry.port !== port || entry.protocol !== protocol || entry.address.family !== address.family)
-        continue
+    for (const entry of this.#entries.get(`${protocol} ${port}`) ?? []) {
+      if (entry.address.family !== address.family) continue
       if (entry.address.value === address.value || isUnspecified(entry.address) || isUnspecified(address)) {
         return true
       }
@@ -101,10 +101,14 @@ export class PortReservations {
       if (protocol !== 'udp') socket.listen(0)
     }
     const entries = addresses.map((address): Entry => ({ protocol, address, port }))
-    for (const entry of entries) this.#entries.add(entry)
+    const key = `${protocol} ${port}`
+    const present = this.#entries.get(key) ?? new Set()
+    this.#entries.set(key, present)
+    for (const entry of entries) present.add(entry)
     const held = undo.move()
     held.defer(() => {
-      for (const entry of entries) this.#entries.delete(entry)
+      for (const entry of entries) present.delete(entry)
+      if (present.size === 0) this.#entries.delete(key)
     })
     return { port, addresses, sockets, [Symbol.dispose]: () => held.dispose() }
   }

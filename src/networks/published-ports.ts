@@ -15,6 +15,8 @@ export type PortWish = {
   hostAddress: string
   first: number
   last: number
+  /** For a binding that is there already: it is a port of the host, or lets through to a routed address. */
+  again?: 'held' | 'routed'
 }
 
 /** A binding as it is: kept beside the sandbox. */
@@ -85,11 +87,13 @@ export type PortTarget = { address4: string; address6: string; routed4: boolean;
 function wishAddresses(wish: PortWish, target: PortTarget, fallback: string): IpAddress[] {
   const text = wish.hostAddress === '' ? fallback : wish.hostAddress
   const address = text === '' ? undefined : parseIp(text)
-  if (address !== undefined) return [address]
+  if (address !== undefined) {
+    return (address.family === 4 ? target.routed4 : target.routed6) ? [] : [address]
+  }
   const canReach6 = target.address6 !== '' || wish.protocol === 'tcp'
   return [
-    ...(target.address4 === '' ? [] : [parseIp('0.0.0.0')]),
-    ...(canReach6 ? [parseIp('::')] : []),
+    ...(target.address4 === '' || target.routed4 ? [] : [parseIp('0.0.0.0')]),
+    ...(canReach6 && !target.routed6 ? [parseIp('::')] : []),
   ].filter((any) => any !== undefined)
 }
 
@@ -120,11 +124,15 @@ export class PublishedPorts implements Disposable {
     const relays: { relay: PortRelay; containerPort: number }[] = []
     for (const wish of wishes) {
       const { protocol, containerPort } = wish
-      if ((target.routed4 || target.address4 === '') && (target.routed6 || target.address6 === '')) {
+      const isRouted4 = target.routed4 && target.address4 !== ''
+      const isRouted6 = target.routed6 && target.address6 !== ''
+      if ((isRouted4 || isRouted6) && wish.again !== 'held') {
         records.push({ protocol, containerPort, hostAddress: '', hostPort: 0 })
-        continue
       }
-      const held = holdPort(wish, target, options)
+      const isRouted = (isRouted4 || target.address4 === '') && (isRouted6 || target.address6 === '')
+      const addresses = isRouted ? [] : wishAddresses(wish, target, options.publishAddress)
+      if (addresses.length === 0 || wish.again === 'routed') continue
+      const held = holdPort(wish, target, { ...options, addresses })
       undo.use(held)
       for (const address of held.addresses) {
         records.push({ protocol, containerPort, hostAddress: formatIp(address), hostPort: held.port })
@@ -154,9 +162,9 @@ function relayTarget(target: PortTarget, port: number): { host: string; port: nu
 function holdPort(
   wish: PortWish,
   target: PortTarget,
-  options: { reservations: PortReservations; publishAddress: string },
+  options: { reservations: PortReservations; addresses: IpAddress[] },
 ): HeldPort {
-  const addresses = wishAddresses(wish, target, options.publishAddress)
+  const { addresses } = options
   const shown = target.address4 === '' ? `[${target.address6}]` : target.address4
   const request = {
     protocol: wish.protocol,
@@ -190,7 +198,7 @@ function routedPorts(
   base: Pick<PublishedPort, 'protocol' | 'hostPort' | 'containerPort'>,
   target: PortTarget,
 ): PublishedPort[] {
-  return [target.address4, target.address6]
+  return [target.routed4 ? target.address4 : '', target.routed6 ? target.address6 : '']
     .map(parseIp)
     .filter((address) => address !== undefined)
     .map((address) => ({ ...base, host: address, container: address, routed: true }))
@@ -223,5 +231,6 @@ export function wishesOf(records: PortRecord[]): PortWish[] {
     hostAddress: record.hostAddress,
     first: record.hostPort,
     last: record.hostPort,
+    again: record.hostPort === 0 ? 'routed' : 'held',
   }))
 }

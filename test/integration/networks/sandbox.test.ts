@@ -182,3 +182,32 @@ test('/etc files: own lines, links that follow a restart, extra hosts', async ()
   assert.equal(hosts().includes(joined.IPAddress), false)
   assert.equal(existsSync(web.state.etcFiles.hostname!), true)
 })
+
+test('gateway modes are each family’s own: IPv4 routed, IPv6 translated, the same after a restart', async () => {
+  await using lab = await Lab.start()
+  const outside = lab.outside()
+  const Options = { 'com.docker.network.bridge.gateway_mode_ipv4': 'routed' }
+  await lab.network('mixed', { EnableIPv6: true, Options })
+  const web = await lab.up('web', {
+    endpoints: [{ network: 'mixed', settings: endpoint() }],
+    portBindings: { '80/tcp': [{ HostIp: '', HostPort: '' }] },
+  })
+  const [routed, translated, ...more] = web.state.ports!['80/tcp']!
+  assert.deepEqual([routed, translated?.HostIp, more], [{ HostIp: '', HostPort: '' }, '::', []])
+  const set = (name: string) =>
+    run(undefined, 'nft', 'list', 'set', 'inet', lab.settings.instance, name).output
+  const subnetOf = (address: string) => address.replace(/[^.:]+$/, '')
+  assert.equal(set('masquerade4').includes(subnetOf(v4(web, 'mixed'))), false)
+  assert.ok(set('masquerade6').includes(subnetOf(web.state.endpoints['mixed']!.GlobalIPv6Address)))
+  using _server = await serve(web.state.sandboxKey, 80, 'web')
+  assert.equal(ask(outside.path, v4(web, 'mixed'), 80), `web ${outside.address}`, 'by its own address')
+  assert.equal(pings(outside.path, v4(web, 'mixed')), false, 'by this port alone')
+  const table = () => run(undefined, 'nft', 'list', 'table', 'inet', lab.settings.instance).output
+  const before = table()
+  await lab.restart()
+  await lab.networks.containers.adopt(web.id, web.state)
+  await lab.networks.reconcile([web.id])
+  assert.equal(table(), before)
+  await lab.networks.containers.remove(web.id, web.state)
+  await lab.up('next', { portBindings: { '80/tcp': [{ HostIp: '::', HostPort: translated!.HostPort }] } })
+})
