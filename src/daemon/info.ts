@@ -29,6 +29,7 @@ export type InfoSources = {
   eventListeners: () => number
   runtime: RuntimeFacts
   networkDrivers: () => string[]
+  volumeDrivers: () => string[]
   debug: () => boolean
 }
 
@@ -82,7 +83,7 @@ export function systemInfo(sources: InfoSources): SystemInfo {
     Driver: sources.storage.driver,
     DriverStatus: sources.storage.status,
     Plugins: {
-      Volume: ['local'],
+      Volume: sources.volumeDrivers(),
       Network: sources.networkDrivers(),
       Authorization: null,
       Log: ['journald', 'json-file', 'local', 'none', 'syslog'],

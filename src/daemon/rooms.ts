@@ -13,12 +13,15 @@ import type { KernelFacts } from '../kernel/host-info.ts'
 import { openImageRoom, type ImageRoom } from '../images/image-room.ts'
 import { randomIds, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
+import { Plugins } from '../lib/plugin-client.ts'
+import { dockerPluginDirectories, type PluginDirectories } from '../lib/plugin-discovery.ts'
 import { TaskGroup } from '../lib/task-group.ts'
 import { Networks } from '../networks/networks.ts'
 import { ContainerLogFiles } from '../runtime/logs/container-logs.ts'
 import type { Database } from '../store/database.ts'
 import { ContainerMountService } from '../volumes/container-mounts.ts'
 import { LocalVolumeDriver } from '../volumes/local-driver.ts'
+import { VolumeDrivers } from '../volumes/volume-drivers.ts'
 import { VolumeService } from '../volumes/volume-service.ts'
 import type { EventJournal } from './events.ts'
 import type { Settings } from './config-values.ts'
@@ -50,6 +53,7 @@ export type RoomsParts = {
 export type Rooms = AsyncDisposable & {
   files: ImageRoom
   volumes: VolumeService
+  volumeDrivers: VolumeDrivers
   logs: ContainerLogFiles
   networks: Networks
   containers: Containers
@@ -57,7 +61,7 @@ export type Rooms = AsyncDisposable & {
 
 /** Builds all rooms and brings state and kernel together. */
 export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
-  const { live, log, database, events, clock, dataRoot, execRoot } = parts
+  const { live, log, database, events, clock, dataRoot } = parts
   await using stack = new AsyncDisposableStack()
   const background = stack.use(new TaskGroup(log))
   // Images ask who uses them; containers are built on images.
@@ -82,8 +86,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     }),
   )
   live.onReload(() => files.registries.reset())
-  const drivers = [new LocalVolumeDriver(join(dataRoot, 'volumes'))]
-  const volumes = new VolumeService({ database, drivers, events, clock, log: log.child('volumes') })
+  const { volumes, drivers, mounts } = buildVolumes(parts, files)
   const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))
   const runtime = stack.use(buildRuntime({ ...parts, background }))
   const networks = stack.use(buildNetworks(parts))
@@ -93,7 +96,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     rootfs: files.rootfs,
     runtime,
     networking: networks.containers,
-    mounts: new ContainerMountService(volumes, events, join(execRoot, 'mounts')),
+    mounts,
     logs,
     events,
     database,
@@ -112,16 +115,41 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   await containers.boot(async ({ all, withSandbox }) => {
     await networks.reconcile(withSandbox)
     await volumes.sweep(new Set(all))
+    await mounts.sweep(all)
   })
   const owned = stack.move()
   return {
     files,
     volumes,
+    volumeDrivers: drivers,
     logs,
     networks,
     containers,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+function buildVolumes(parts: RoomsParts, files: ImageRoom) {
+  const { database, events, clock, log, dataRoot, execRoot } = parts
+  const plugins = new Plugins(pluginDirectories(execRoot))
+  const drivers = new VolumeDrivers([new LocalVolumeDriver(join(dataRoot, 'volumes'))], plugins)
+  const volumes = new VolumeService({ database, drivers, events, clock, log: log.child('volumes') })
+  const mounts = new ContainerMountService({
+    volumes,
+    images: files.imageMounts,
+    events,
+    copy: files.copyTree,
+    runDirectory: join(execRoot, 'mounts'),
+    dataRoot,
+  })
+  return { volumes, drivers, mounts }
+}
+
+/** Docker's places, after one of the daemon's own: two daemons of a machine need not have the same plugins. */
+function pluginDirectories(execRoot: string): PluginDirectories {
+  const { sockets, specifications } = dockerPluginDirectories
+  const own = join(execRoot, 'plugins')
+  return { sockets: [own, ...sockets], specifications: [own, '/etc/wharf/plugins', ...specifications] }
 }
 
 function buildNetworks({ live, log, database, events, clock, dataRoot, execRoot }: RoomsParts): Networks {

@@ -119,6 +119,7 @@ function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id 
       return runtime()
     },
     networkDrivers: () => rooms.networks.service.drivers(),
+    volumeDrivers: () => rooms.volumeDrivers.names(),
     debug: () => live.current.flag('debug'),
   }
 }

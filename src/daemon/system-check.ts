@@ -90,7 +90,7 @@ function counts({ files, volumes, containers }: CheckParts): CheckReport['Checke
   return {
     database: 1,
     ...files.counts(),
-    volumes: volumes.list(new Map()).length,
+    volumes: volumes.count(),
     containers: containers.counts().total,
   }
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { ContentStore } from '../content/content-store.ts'
 import { chooseDriver } from '../layers/choose-driver.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
+import { ImageMountStore } from '../layers/image-mounts.ts'
 import { LayerStore } from '../layers/layer-store.ts'
 import { OverlayRootfsStore } from '../layers/rootfs-store.ts'
 import { Trash } from '../layers/trash.ts'
@@ -58,9 +59,12 @@ export interface ImageRoom extends AsyncDisposable {
   readonly registry: RegistryService
   readonly registries: Registries
   readonly rootfs: OverlayRootfsStore
+  readonly imageMounts: ImageMountStore
   readonly layers: LayerStore
   readonly content: ContentStore
   readonly check: ImageRoomCheck
+  /** Copies a tree with all that makes a file into an existing directory, on a worker thread. */
+  copyTree: (source: string, target: string) => Promise<void>
   /** Resolves when nothing is being removed in the background any more. */
   idle(): Promise<void>
 }
@@ -68,19 +72,18 @@ export interface ImageRoom extends AsyncDisposable {
 const defaultMaxLayerBytes = 256 * 2 ** 30
 const workerIdleMs = 5_000
 
+function layerPool(maxWorkers: number): WorkerPool<LayerJob, LayerJobResult> {
+  const script = new URL('../layers/layer-worker.ts', import.meta.url)
+  return new WorkerPool({ script, maxWorkers, idleMs: workerIdleMs })
+}
+
 /** Opens the rooms. */
 export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoom> {
   const { root, database, log, clock = systemClock } = options
   await using opening = new AsyncDisposableStack()
   await mkdir(join(root, 'layers'), { recursive: true, mode: 0o710 })
   const maxWorkers = Math.min(5, Math.max(3, availableParallelism() + 1))
-  const pool = opening.use(
-    new WorkerPool<LayerJob, LayerJobResult>({
-      script: new URL('../layers/layer-worker.ts', import.meta.url),
-      maxWorkers,
-      idleMs: workerIdleMs,
-    }),
-  )
+  const pool = opening.use(layerPool(maxWorkers))
   const tasks = opening.use(new TaskGroup(log.child('layers')))
   const trash = new Trash({ directory: join(root, 'trash'), pool, tasks })
   const driver = await chooseDriver({
@@ -98,11 +101,14 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   const layers = new LayerStore({ database, driver, pool, maxLayerBytes })
   const images = new ImageStore({ database, content, layers, clock, host: options.host })
   const rootfs = new OverlayRootfsStore(driver, layers)
+  const topLayerOf = (image: string) => images.resolve(image).topLayer
+  const imageMounts = new ImageMountStore({ driver, layers, topLayerOf })
   await trash.setUp()
   await driver.setUp()
   await content.setUp()
   images.load()
   await rootfs.load()
+  await imageMounts.load()
   await layers.sweep()
   await content.sweep(images.needsBlob())
   const maker = new ImageMaker({ content, layers, images, pool })
@@ -126,9 +132,13 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
     registry: registry.service,
     registries: registry.registries,
     rootfs,
+    imageMounts,
     layers,
     content,
     check: new ImageRoomCheck({ content, layers, images }),
+    copyTree: async (source, target) => {
+      await pool.run({ kind: 'copy', source, target })
+    },
     idle: () => tasks.idle(),
     [Symbol.asyncDispose]: async () => {
       await tasks.idle()

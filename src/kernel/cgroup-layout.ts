@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, symlinkSync } from 'no
 import { join } from 'node:path'
 import { errorCode } from '../spec/errors.ts'
 import { mount } from './mount.ts'
+import { unescapeMountPath } from './mount-table.ts'
 
 /** See `detectCgroups`. */
 export type CgroupLayout = {
@@ -131,13 +132,6 @@ function readControllers(unified: string | undefined, read: ReadText): Set<strin
   if (unified === undefined) return new Set()
   const text = read(join(unified, 'cgroup.controllers')).trim()
   return new Set(text === '' ? [] : text.split(' '))
-}
-
-/** mountinfo writes blanks, tabs, newlines and backslashes as octal. */
-export function unescapeMountPath(text: string): string {
-  return text.replaceAll(/\\([0-7]{3})/g, (_all, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  )
 }
 
 /** Directories of one cgroup: in the version 2 tree, and for each version 1 controller. */

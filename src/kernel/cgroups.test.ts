@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Resources } from '../spec/container-config.ts'
-import { parseCgroupLayout, unescapeMountPath } from './cgroup-layout.ts'
+import { parseCgroupLayout } from './cgroup-layout.ts'
+import { unescapeMountPath } from './mount-table.ts'
 import { cpuWeight, limitWritesV1, limitWritesV2 } from './cgroup-limits.ts'
 import { parseOomState, parsePids, parseStatsV1, parseStatsV2 } from './cgroup-stats.ts'
 import {

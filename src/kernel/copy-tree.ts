@@ -1,81 +1,135 @@
 /**
- * Copies a directory tree with all that makes a file: owner, mode, times, extended attributes, links, devices. Links
- * are copied, never followed, so a tree written by somebody else is safe to copy as long as both tops are. Names are
- * bytes. The target must not be in use.
+ * Copies a directory tree with all that makes a file: owner, mode, times, extended attributes, links, devices, holes.
+ * Every file is opened by its bare name below an open directory, without following links, so a tree written by
+ * somebody else is safe to copy as long as both tops are. Names are bytes. The target must not be in use.
+ * Synchronous: for worker threads. A call is only made where the new file is not right already.
  */
+import { closeSync, constants, fstatSync, readdirSync, readSync, writeSync, type BigIntStats } from 'node:fs'
+import { decodePath, encodePath } from '../lib/path-bytes.ts'
+import { copyRange, copySparse } from './copy-content.ts'
+import { copySpecial } from './copy-special.ts'
 import {
-  chmod,
-  copyFile,
-  link,
-  lchown,
-  lstat,
-  lutimes,
-  mkdir,
-  readdir,
-  readlink,
-  symlink,
-} from 'node:fs/promises'
-import { constants, type BigIntStats } from 'node:fs'
-import { decodePath, encodePath, fsPath } from '../lib/path-bytes.ts'
-import { libcCall } from './ffi.ts'
-import { getXattr, listXattrs, setXattr } from './xattr.ts'
+  createFileAt,
+  linkAt,
+  makeDirectoryAt,
+  openFileAt,
+  setOwnerAndMode,
+  setTimes,
+  type OwnerAndMode,
+} from './file-tree.ts'
+import { fdPath, openFlags, openRoot, openUnder, OwnedFd } from './scoped-path.ts'
+import { copyXattrs } from './xattr.ts'
 
-const mknodCall = libcCall('mknod', 'int mknod(const uint8_t *path, unsigned int mode, unsigned long device)')
+/** Asked between any two files: throws when the copy is no longer wanted. */
+export type CopyContext = { check(): void }
 
-type Copy = { links: Map<string, string>; signal: AbortSignal | undefined }
+const directoryFlags = openFlags.O_RDONLY | openFlags.O_DIRECTORY | openFlags.O_NOFOLLOW
+const fileFlags = openFlags.O_RDONLY | openFlags.O_NOFOLLOW | openFlags.O_NONBLOCK
+const bufferBytes = 128 * 1024
+const blockBytes = 512n
 
-/** Copies what is in `source` into the existing directory `target`, and `source`'s own owner, mode and times onto it. */
-export async function copyTree(source: string, target: string, signal?: AbortSignal): Promise<void> {
-  const copy: Copy = { links: new Map(), signal }
-  await copyEntries(source, target, copy)
-  // `/.`: the source may be a link of /proc to an open directory.
-  await copyAttributes(`${source}/.`, target, await lstatBig(`${source}/.`))
+/** Copies what is in `source` into the existing directory `target`, and `source`'s own attributes onto it. */
+export function copyTree(source: string, target: string, context: CopyContext): void {
+  using from = openTop(source)
+  using to = openTop(target)
+  new TreeCopier(to.fd, context).copyDirectory({ from: from.fd, to: to.fd, path: '/' })
 }
 
-async function copyEntries(source: string, target: string, copy: Copy): Promise<void> {
-  for (const bytes of await readdir(fsPath(source), { encoding: 'buffer' })) {
-    copy.signal?.throwIfAborted()
-    const name = decodePath(bytes)
-    await copyEntry(`${source}/${name}`, `${target}/${name}`, copy)
+/** An open directory of the copy, and its path below the top. */
+type Place = { from: number; to: number; path: string }
+
+class TreeCopier {
+  readonly #top: number
+  readonly #context: CopyContext
+  readonly #buffer = Buffer.allocUnsafeSlow(bufferBytes)
+  readonly #umask = process.umask()
+  /** Where the first name of a file with several was made. */
+  readonly #links = new Map<string, { directory: string; name: string }>()
+
+  constructor(top: number, context: CopyContext) {
+    this.#top = top
+    this.#context = context
   }
-}
 
-async function copyEntry(source: string, target: string, copy: Copy): Promise<void> {
-  const stats = await lstatBig(source)
-  if (!stats.isDirectory() && stats.nlink > 1n) {
-    const key = `${stats.dev}:${stats.ino}`
-    const first = copy.links.get(key)
-    if (first !== undefined) {
-      await link(fsPath(first), fsPath(target))
-      return
+  copyDirectory({ from, to, path }: Place): void {
+    for (const entry of readdirSync(fdPath(from), { withFileTypes: true, encoding: 'buffer' })) {
+      this.#context.check()
+      const name = decodePath(entry.name)
+      if (entry.isDirectory()) this.#copyBelow({ from, to, path }, name)
+      else if (entry.isFile()) this.#copyFile({ from, to, path }, name)
+      else copySpecial(from, to, name, (stats) => this.#link({ from, to, path }, name, stats))
     }
-    copy.links.set(key, target)
+    const stats = fstatSync(from, { bigint: true })
+    setOwnerAndMode(to, ownerAndMode(stats))
+    copyXattrs(from, to)
+    setTimes(to, stats)
   }
-  if (stats.isDirectory()) {
-    await mkdir(fsPath(target), 0o700)
-    await copyEntries(source, target, copy)
-  } else if (stats.isSymbolicLink()) {
-    await symlink(await readlink(fsPath(source), { encoding: 'buffer' }), fsPath(target))
-  } else if (stats.isFile()) {
-    await copyFile(fsPath(source), fsPath(target), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
-  } else {
-    mknodCall(target, Buffer.concat([encodePath(target), Buffer.alloc(1)]), Number(stats.mode), stats.rdev)
+
+  #copyBelow(place: Place, name: string): void {
+    makeDirectoryAt(place.to, name)
+    using from = new OwnedFd(openFileAt(place.from, name, directoryFlags))
+    using to = new OwnedFd(openFileAt(place.to, name, directoryFlags))
+    this.copyDirectory({ from: from.fd, to: to.fd, path: `${place.path}${name}/` })
   }
-  await copyAttributes(source, target, stats)
+
+  #copyFile(place: Place, name: string): void {
+    using source = new OwnedFd(openFileAt(place.from, name, fileFlags))
+    const stats = fstatSync(source.fd, { bigint: true })
+    if (!stats.isFile() || this.#link(place, name, stats)) return
+    const owner = ownerAndMode(stats)
+    const target = createFileAt(place.to, name, owner.mode & 0o777)
+    try {
+      this.#copyContent(source.fd, target, stats)
+      if (!this.#isAsMade(owner)) setOwnerAndMode(target, owner)
+      copyXattrs(source.fd, target)
+      setTimes(target, stats)
+    } finally {
+      closeSync(target)
+    }
+  }
+
+  /** Makes a further name of a file that was copied already; false for the first, and where there is one name only. */
+  #link({ to, path }: Place, name: string, stats: BigIntStats): boolean {
+    if (stats.nlink < 2n) return false
+    const key = `${stats.dev}:${stats.ino}`
+    const first = this.#links.get(key)
+    if (first === undefined) {
+      this.#links.set(key, { directory: path, name })
+      return false
+    }
+    const flags = openFlags.O_PATH | openFlags.O_DIRECTORY
+    using directory = openUnder(this.#top, encodePath(first.directory), { flags })
+    linkAt({ directory: directory.fd, name: first.name }, to, name)
+    return true
+  }
+
+  /** Directories of the copy belong to root while they are filled, so that files in them do too. */
+  #isAsMade({ uid, gid, mode }: OwnerAndMode): boolean {
+    return uid === 0 && gid === 0 && mode === (mode & 0o777 & ~this.#umask)
+  }
+
+  #copyContent(from: number, to: number, { size, blocks }: BigIntStats): void {
+    const bytes = Number(size)
+    if (bytes > this.#buffer.length) {
+      if (blocks * blockBytes < size) return copySparse(from, to, bytes)
+      if (copyRange(from, to, bytes)) return
+    }
+    for (let left = bytes; left > 0;) {
+      const count = readSync(from, this.#buffer, 0, Math.min(left, this.#buffer.length), null)
+      if (count === 0) return
+      for (let written = 0; written < count;) {
+        written += writeSync(to, this.#buffer, written, count - written)
+      }
+      left -= count
+    }
+  }
 }
 
-async function lstatBig(path: string): Promise<BigIntStats> {
-  return lstat(fsPath(path), { bigint: true })
+function openTop(path: string): OwnedFd {
+  using top = openRoot(path)
+  return openUnder(top.fd, '.', { flags: openFlags.O_RDONLY | openFlags.O_DIRECTORY })
 }
 
-/** Owner before mode: chown(2) takes set-user-id bits away. Times last. */
-async function copyAttributes(source: string, target: string, stats: BigIntStats): Promise<void> {
-  await lchown(fsPath(target), Number(stats.uid), Number(stats.gid))
-  if (!stats.isSymbolicLink()) await chmod(fsPath(target), Number(stats.mode & 0o7777n))
-  for (const name of listXattrs(source)) {
-    // Attributes of overlayfs describe its layers, not the file.
-    const value = name.startsWith('trusted.overlay.') ? undefined : getXattr(source, name)
-    if (value !== undefined) setXattr(target, name, value)
-  }
-  await lutimes(fsPath(target), Number(stats.atimeNs) / 1e9, Number(stats.mtimeNs) / 1e9)
+function ownerAndMode({ uid, gid, mode }: BigIntStats): OwnerAndMode {
+  return { uid: Number(uid), gid: Number(gid), mode: Number(mode) & ~constants.S_IFMT }
 }

@@ -47,6 +47,7 @@ const fsetxattrCall = libcCall(
 )
 const syncfsCall = libcCall('syncfs', 'int syncfs(int fd)')
 
+const closeOnExec = 0o2000000
 const atSymlinkNofollow = 0x100
 const atRemovedir = 0x200
 
@@ -61,9 +62,23 @@ export const nodeTypes = {
 export type OwnerAndMode = { uid: number; gid: number; mode: number }
 
 /** Creates a new file for writing and returns its descriptor. Throws EEXIST. */
-export function createFileAt(directory: number, name: string): number {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | 0o2000000
-  return openatCall(name, directory, zeroEnded(name), flags, 0o600)
+export function createFileAt(directory: number, name: string, mode = 0o600): number {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | closeOnExec
+  return openatCall(name, directory, zeroEnded(name), flags, mode)
+}
+
+/** Opens a file that is there and returns its descriptor. */
+export function openFileAt(directory: number, name: string, flags: number): number {
+  return openatCall(name, directory, zeroEnded(name), flags | closeOnExec, 0)
+}
+
+/** Makes a device, FIFO or socket by the type bits of `mode`, for root alone. */
+export function makeSpecialAt(
+  directory: number,
+  name: string,
+  { mode, device }: { mode: number; device: bigint },
+): void {
+  mknodatCall(name, directory, zeroEnded(name), (mode & constants.S_IFMT) | 0o600, device)
 }
 
 /** Makes a directory that only root may enter. */

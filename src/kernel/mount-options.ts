@@ -56,16 +56,39 @@ const clearedBits: Readonly<Record<string, number>> = {
   atime: 1024,
 }
 
-/** Splits the text of `mount -o` into what mount(2) wants: a sum of flags, and data for the file system. */
-export function mountDataAndFlags(text: string): { flags: number; data: string } {
+const propagationBits: Readonly<Record<string, number>> = {
+  unbindable: 1 << 17,
+  runbindable: (1 << 17) | 16_384,
+  private: 1 << 18,
+  rprivate: (1 << 18) | 16_384,
+  slave: 1 << 19,
+  rslave: (1 << 19) | 16_384,
+  shared: 1 << 20,
+  rshared: (1 << 20) | 16_384,
+}
+
+/**
+ * Splits the text of `mount -o` into what mount(2) wants: a sum of flags, data for the file system, and the flags of
+ * each change of propagation, which take a call of their own. `loop` is told apart, as mount(8) acts on it itself.
+ */
+export function mountDataAndFlags(text: string): {
+  flags: number
+  data: string
+  propagation: number[]
+  loop: boolean
+} {
   let flags = 0
   const data: string[] = []
-  for (const option of text.split(',')) {
+  const propagation: number[] = []
+  const options = text.split(',')
+  for (const option of options) {
     const set = flagBits[option]
     const clear = clearedBits[option]
+    const change = propagationBits[option]
     if (set !== undefined) flags |= set
     else if (clear !== undefined) flags &= ~clear
-    else if (option !== '' && option !== 'defaults') data.push(option)
+    else if (change !== undefined) propagation.push(change)
+    else if (option !== '' && option !== 'defaults' && option !== 'loop') data.push(option)
   }
-  return { flags, data: data.join(',') }
+  return { flags, data: data.join(','), propagation, loop: options.includes('loop') }
 }

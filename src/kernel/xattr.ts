@@ -35,6 +35,46 @@ export function listXattrs(path: string): string[] {
   return list.toString('utf8', 0, length).split('\0').filter(Boolean)
 }
 
+const listFdNative = libcFunction('long flistxattr(int fd, _Out_ uint8_t *list, size_t size)')
+const getFdNative = libcFunction(
+  'long fgetxattr(int fd, const char *name, _Out_ uint8_t *value, size_t size)',
+)
+const setFdCall = libcCall(
+  'fsetxattr',
+  'int fsetxattr(int fd, const char *name, const uint8_t *value, size_t size, int flags)',
+)
+
+/** Whether an attribute tells how layers are stacked, and nothing of the file. */
+export function isStackAttribute(name: string): boolean {
+  return name.startsWith('trusted.overlay.') || name.startsWith('user.fuseoverlayfs.')
+}
+
+/** Copies the attributes of one open file to another; those that its file system cannot have are left out. */
+export function copyXattrs(from: number, to: number): void {
+  // Most files have none, which takes no buffer to learn.
+  const needed = listFdNative(from, null, 0)
+  if (needed === 0) return
+  if (needed < 0) return absentOrThrow('flistxattr', '')
+  const list = Buffer.allocUnsafe(maxBytes)
+  const length = listFdNative(from, list, list.length)
+  if (length < 0) return absentOrThrow('flistxattr', '')
+  for (const name of list.toString('utf8', 0, length).split('\0')) {
+    if (name === '' || isStackAttribute(name)) continue
+    const value = Buffer.allocUnsafe(maxBytes)
+    const size = getFdNative(from, name, value, value.length)
+    if (size < 0) {
+      absentOrThrow('fgetxattr', name)
+      continue
+    }
+    try {
+      setFdCall(name, to, name, value, size, 0)
+    } catch (error) {
+      if (!(error instanceof KernelError) || (error.code !== 'ENOTSUP' && error.code !== 'EOPNOTSUPP'))
+        throw error
+    }
+  }
+}
+
 function absentOrThrow(call: string, detail: string): undefined {
   const errno = lastErrno()
   const code = errnoName(errno)

@@ -229,7 +229,7 @@ function copies(pool: WorkerPool<LayerJob, LayerJobResult>): TreeMaker {
     create,
     clone: async (source, target) => {
       await create(target)
-      await pool.run({ kind: 'merge', sources: [source], target })
+      await pool.run({ kind: 'copy', source, target })
     },
   }
 }

@@ -3,10 +3,10 @@ import { lstatSync } from 'node:fs'
 import { posix } from 'node:path'
 import { chmodAt, chownAt, setTimesAt } from '../kernel/file-tree.ts'
 import { fdPath, openFlags, openRoot, openUnder } from '../kernel/scoped-path.ts'
-import { getXattr, listXattrs, setXattr } from '../kernel/xattr.ts'
+import { getXattr, isStackAttribute, listXattrs, setXattr } from '../kernel/xattr.ts'
 import { encodePath, fsPath } from '../lib/path-bytes.ts'
 import { errorCode } from '../spec/errors.ts'
-import { isStackAttribute, isWhiteout } from './overlay-marks.ts'
+import { isWhiteout } from './overlay-marks.ts'
 
 /**
  * Copies owner, mode, times and xattrs of each directory from the topmost of `lowers` that shows it. In overlay the

@@ -5,6 +5,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { destroySubvolumes } from '../kernel/btrfs.ts'
+import { copyTree } from '../kernel/copy-tree.ts'
 import { syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
 import { decompress } from '../lib/decompress.ts'
@@ -36,6 +37,8 @@ export type LayerJob =
   | { kind: 'pack'; directory: string; base?: string; target: string }
   /** Lays layer directories over one another, the last on top, as one tree. */
   | { kind: 'merge'; sources: string[]; target: string }
+  /** Copies a tree with all that makes a file into an existing directory. */
+  | { kind: 'copy'; source: string; target: string }
   | { kind: 'changes'; upper: string; lowers: string[]; whole?: boolean }
   /** Bytes of a tree; with `base` only of what differs from that one. */
   | { kind: 'usage'; directory: string; base?: string }
@@ -75,6 +78,9 @@ export async function runLayerJob(job: LayerJob, context: JobContext): Promise<L
       return { packed: await compressFile(job, context) }
     case 'merge':
       merge(job, context)
+      return {}
+    case 'copy':
+      copyTree(job.source, job.target, context)
       return {}
     case 'changes':
       return { changes: layerChanges(job.upper, job.lowers, job.whole) }

@@ -5,12 +5,12 @@
  */
 import { readlinkSync, readSync, fstatSync } from 'node:fs'
 import { openFile, walkTree, type TreeEntry } from '../kernel/tree-walk.ts'
-import { getXattr, listXattrs } from '../kernel/xattr.ts'
+import { getXattr, isStackAttribute, listXattrs } from '../kernel/xattr.ts'
 import { decodePath, fsPath } from '../lib/path-bytes.ts'
 import { tarHeader, tarPaddingBytes, type TarEntryType, type TarHeader } from '../lib/tar-format.ts'
 import { encodeTarHeader, tarTrailer } from '../lib/tar-writer.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
-import { isOpaque, isStackAttribute, isStackMark, isWhiteout } from './overlay-marks.ts'
+import { isOpaque, isStackMark, isWhiteout } from './overlay-marks.ts'
 
 const zeros = Buffer.alloc(64 * 1024)
 const pieceBytes = 512 * 1024

@@ -23,12 +23,11 @@ import {
   symlinkAt,
 } from '../kernel/file-tree.ts'
 import { fdPath, openFlags, openUnder, type OwnedFd } from '../kernel/scoped-path.ts'
-import { setXattr } from '../kernel/xattr.ts'
+import { isStackAttribute, setXattr } from '../kernel/xattr.ts'
 import { decodePath, encodePath } from '../lib/path-bytes.ts'
 import { TarError, type TarHeader } from '../lib/tar-format.ts'
 import type { TarEvent } from '../lib/tar-reader.ts'
 import { errorCode } from '../spec/errors.ts'
-import { isStackAttribute } from './overlay-marks.ts'
 import { ParentDirectories } from './parent-directories.ts'
 
 /** What came of a layer's tar. */

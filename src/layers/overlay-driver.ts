@@ -9,21 +9,22 @@
  */
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unmount, unmountInBackground } from '../kernel/mount.ts'
 import type { OverlayMount } from '../kernel/overlay.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
-import { EngineError, errorCode } from '../spec/errors.ts'
+import { errorCode } from '../spec/errors.ts'
 import { fileSystemName } from './file-system-name.ts'
 import { inheritAttributes } from './inherit.ts'
 import { writeInitLayer } from './init-layer.ts'
 import type { LayerJob, LayerJobResult } from './layer-jobs.ts'
-import type { DraftLayer, StorageDriver } from './storage-driver.ts'
+import type { DraftLayer, StorageDriver, WritableRequest } from './storage-driver.ts'
 import type { StorageOptionRules } from './storage-options.ts'
 import type { Trash } from './trash.ts'
+import { readBase, writeBase, type WritableBase } from './writable-file.ts'
 
 /** What the driver stands on. `directory` must be on a file system that the mounts take as upper. */
 export type OverlayDriverOptions = {
@@ -47,7 +48,7 @@ export class OverlayDriver implements StorageDriver {
   readonly #locks = new KeyedMutex()
   /** Init layers known to be there. */
   readonly #inits = new Set<string>()
-  readonly #lowers = new Map<string, readonly string[]>()
+  readonly #bases = new Map<string, WritableBase>()
 
   constructor(options: OverlayDriverOptions) {
     this.name = options.name
@@ -99,13 +100,10 @@ export class OverlayDriver implements StorageDriver {
     return this.#path('layers', name, 'diff')
   }
 
-  async createWritable(
-    id: string,
-    lowers: readonly string[],
-    options: Readonly<Record<string, string>>,
-  ): Promise<void> {
+  async createWritable(id: string, { lowers, init, options }: WritableRequest): Promise<void> {
     this.#options.rules.check(options)
-    const init = await this.#ensureInit(lowers)
+    const base = { lowers: [...lowers], init }
+    const below = init ? [await this.#ensureInit(lowers)] : this.#directoriesOf(base)
     const directory = this.#path('writable', id)
     const diff = join(directory, 'diff')
     // Each of these is one call on another thread: this is on every container's way.
@@ -114,10 +112,10 @@ export class OverlayDriver implements StorageDriver {
       mkdir(diff, { recursive: true, mode: 0o755 }),
       mkdir(join(directory, 'work'), { recursive: true, mode: 0o700 }),
       mkdir(join(directory, 'merged'), { recursive: true, mode: 0o700 }),
-      writeFile(join(directory, 'lowers'), JSON.stringify(lowers)),
+      writeBase(join(directory, 'lowers'), base),
     ])
-    inheritAttributes(diff, ['/'], [init])
-    this.#lowers.set(id, [...lowers])
+    inheritAttributes(diff, ['/'], below)
+    this.#bases.set(id, base)
   }
 
   async mountWritable(id: string, { volatile }: { volatile: boolean }): Promise<string> {
@@ -139,7 +137,7 @@ export class OverlayDriver implements StorageDriver {
 
   async removeWritable(id: string): Promise<void> {
     await this.unmountWritable(id)
-    this.#lowers.delete(id)
+    this.#bases.delete(id)
     await this.#options.trash.discard(this.#path('writable', id))
   }
 
@@ -148,17 +146,7 @@ export class OverlayDriver implements StorageDriver {
   }
 
   async lowersOf(id: string): Promise<string[]> {
-    const known = this.#lowers.get(id)
-    if (known !== undefined) return [...known]
-    try {
-      const parsed: unknown = JSON.parse(await readFile(this.#path('writable', id, 'lowers'), 'utf8'))
-      const lowers = Array.isArray(parsed) ? parsed.filter((name) => typeof name === 'string') : []
-      this.#lowers.set(id, lowers)
-      return lowers
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT') throw error
-      throw new EngineError('notFound', `no writable layer of ${id}`, { cause: error })
-    }
+    return [...(await this.#baseOf(id)).lowers]
   }
 
   async changes(id: string): Promise<FilesystemChange[]> {
@@ -193,8 +181,7 @@ export class OverlayDriver implements StorageDriver {
 
   describeWritable(id: string): Record<string, string> | null {
     const directory = this.#path('writable', id)
-    const lowers = this.#lowers.get(id) ?? []
-    const directories = [this.#initDirectory(lowers), ...lowers.map((name) => this.layerDirectory(name))]
+    const directories = this.#directoriesOf(this.#bases.get(id) ?? { lowers: [], init: true })
     return {
       ID: id,
       LowerDir: directories.join(':'),
@@ -212,9 +199,22 @@ export class OverlayDriver implements StorageDriver {
     return this.#path('layers', lowers[0] ?? noLayer, 'init')
   }
 
+  async #baseOf(id: string): Promise<WritableBase> {
+    const known = this.#bases.get(id)
+    if (known !== undefined) return known
+    const base = await readBase(this.#path('writable', id, 'lowers'), id)
+    this.#bases.set(id, base)
+    return base
+  }
+
   async #lowerDirectories(id: string): Promise<string[]> {
-    const lowers = await this.lowersOf(id)
-    return [this.#initDirectory(lowers), ...lowers.map((name) => this.layerDirectory(name))]
+    return this.#directoriesOf(await this.#baseOf(id))
+  }
+
+  #directoriesOf({ lowers, init }: WritableBase): string[] {
+    const layers = lowers.map((name) => this.layerDirectory(name))
+    if (init) return [this.#initDirectory(lowers), ...layers]
+    return layers.length === 0 ? [this.layerDirectory(noLayer)] : layers
   }
 
   /** The init layer's directory, made through a mount of the image so that what lies below is kept as it is. */

@@ -15,11 +15,6 @@ export function isStackMark(name: string): boolean {
   return fuseMarks.has(name)
 }
 
-/** Whether an attribute tells how layers are stacked, and nothing of the file. */
-export function isStackAttribute(name: string): boolean {
-  return name.startsWith('trusted.overlay.') || name.startsWith('user.fuseoverlayfs.')
-}
-
 /** Whether a directory hides the directories of its name in the layers below. */
 export function isOpaque(hostPath: string): boolean {
   return getXattr(hostPath, 'trusted.overlay.opaque')?.toString() === 'y'

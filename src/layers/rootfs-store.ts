@@ -54,7 +54,7 @@ export class OverlayRootfsStore implements LayerUsers {
     this.#tops.set(id, topLayer)
     try {
       const lowers = topLayer === undefined ? [] : this.#layers.chain(topLayer).map((row) => row.directory)
-      await this.#driver.createWritable(id, lowers, storageOpt)
+      await this.#driver.createWritable(id, { lowers, init: true, options: storageOpt })
     } catch (error) {
       await this.remove(id)
       throw error

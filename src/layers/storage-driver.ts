@@ -13,6 +13,15 @@ export interface DraftLayer extends AsyncDisposable {
   publish(name: string, lowers: readonly string[]): Promise<void>
 }
 
+/** A writable layer on top of layers, topmost first. */
+export type WritableRequest = {
+  lowers: readonly string[]
+  /** Whether the engine's mount points and files lie over the image: for a container's root. */
+  init: boolean
+  /** Those of `--storage-opt`. */
+  options: Readonly<Record<string, string>>
+}
+
 /** See the file's head. Layer names are plain file names; lists of them are topmost first. */
 export interface StorageDriver {
   /** As `docker info` shows it. */
@@ -28,15 +37,8 @@ export interface StorageDriver {
   /** The layer's own files on the host. */
   layerDirectory(name: string): string
 
-  /**
-   * Makes the writable layer of a container on top of the layers. `options` are those of `--storage-opt`. Throws
-   * internal for one that the driver cannot follow.
-   */
-  createWritable(
-    id: string,
-    lowers: readonly string[],
-    options: Readonly<Record<string, string>>,
-  ): Promise<void>
+  /** Makes a writable layer. Throws internal for an option that the driver cannot follow. */
+  createWritable(id: string, request: WritableRequest): Promise<void>
   /** Mounts a container's tree and answers where. Mounting twice is harmless. */
   mountWritable(id: string, options: { volatile: boolean }): Promise<string>
   unmountWritable(id: string): Promise<void>

@@ -8,17 +8,18 @@
  *     drafts/            layers being written, in overlay's form; emptied at start
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
-import { EngineError, errorCode } from '../spec/errors.ts'
+import { errorCode } from '../spec/errors.ts'
 import { writeInitLayer } from './init-layer.ts'
 import type { LayerJob, LayerJobResult } from './layer-jobs.ts'
-import type { DraftLayer, StorageDriver } from './storage-driver.ts'
+import type { DraftLayer, StorageDriver, WritableRequest } from './storage-driver.ts'
 import type { StorageOptionRules } from './storage-options.ts'
 import type { Trash } from './trash.ts'
+import { readBase, writeBase, type WritableBase } from './writable-file.ts'
 
 /** How a driver makes trees. */
 export type TreeMaker = {
@@ -101,17 +102,14 @@ export class TreeDriver implements StorageDriver {
     return this.#path('layers', name, 'tree')
   }
 
-  async createWritable(
-    id: string,
-    lowers: readonly string[],
-    options: Readonly<Record<string, string>>,
-  ): Promise<void> {
+  async createWritable(id: string, { lowers, init, options }: WritableRequest): Promise<void> {
     const sizeBytes = this.#options.rules.check(options)
-    const init = await this.#ensureInit(lowers)
+    const base = { lowers: [...lowers], init }
+    if (init) await this.#ensureInit(lowers)
     const tree = this.#path('writable', id, 'tree')
     await mkdir(this.#path('writable', id), { recursive: true, mode: 0o711 })
-    await writeFile(this.#path('writable', id, 'lowers'), JSON.stringify(lowers))
-    await this.#options.trees.clone(init, tree)
+    await writeBase(this.#path('writable', id, 'lowers'), base)
+    await this.#options.trees.clone(this.#below(base), tree)
     if (sizeBytes !== undefined) this.#options.trees.limit?.(tree, sizeBytes)
   }
 
@@ -133,30 +131,24 @@ export class TreeDriver implements StorageDriver {
   }
 
   async lowersOf(id: string): Promise<string[]> {
-    try {
-      const parsed: unknown = JSON.parse(await readFile(this.#path('writable', id, 'lowers'), 'utf8'))
-      return Array.isArray(parsed) ? parsed.filter((name) => typeof name === 'string') : []
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT') throw error
-      throw new EngineError('notFound', `no writable layer of ${id}`, { cause: error })
-    }
+    return (await this.#baseOf(id)).lowers
   }
 
   async changes(id: string): Promise<FilesystemChange[]> {
     const job = { kind: 'changes', upper: this.#path('writable', id, 'tree'), whole: true } as const
-    const lowers = [this.#initDirectory(await this.lowersOf(id))]
+    const lowers = [this.#below(await this.#baseOf(id))]
     return (await this.#options.pool.run({ ...job, lowers })).changes ?? []
   }
 
   /** Bytes of what the container changed, not of its copy of the image. */
   async usage(id: string): Promise<number> {
-    const base = this.#initDirectory(await this.lowersOf(id))
+    const base = this.#below(await this.#baseOf(id))
     const directory = this.#path('writable', id, 'tree')
     return (await this.#options.pool.run({ kind: 'usage', directory, base })).bytes ?? 0
   }
 
   async pack(id: string, target: string): Promise<{ digest: string; bytes: number }> {
-    const base = this.#initDirectory(await this.lowersOf(id))
+    const base = this.#below(await this.#baseOf(id))
     const directory = this.#path('writable', id, 'tree')
     const { packed } = await this.#options.pool.run({ kind: 'pack', directory, base, target })
     if (packed === undefined) throw new Error('pack answered nothing')
@@ -173,6 +165,15 @@ export class TreeDriver implements StorageDriver {
 
   #path(...parts: string[]): string {
     return join(this.#options.directory, ...parts)
+  }
+
+  async #baseOf(id: string): Promise<WritableBase> {
+    return readBase(this.#path('writable', id, 'lowers'), id)
+  }
+
+  /** The tree that a writable one began as. */
+  #below({ lowers, init }: WritableBase): string {
+    return init ? this.#initDirectory(lowers) : this.#path('layers', lowers[0] ?? noLayer, 'tree')
   }
 
   #initDirectory(lowers: readonly string[]): string {

@@ -15,7 +15,8 @@ export type VolumeCreate = z.infer<typeof VolumeCreate>
 
 /** A volume as inspect and ls show it. */
 export type Volume = {
-  CreatedAt: string
+  /** Absent for a volume that only its plugin knows. */
+  CreatedAt?: string
   Driver: string
   Labels: Record<string, string> | null
   Mountpoint: string

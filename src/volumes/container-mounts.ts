@@ -3,17 +3,25 @@
  * image content copied into new volumes), let go at exit and at rm. What create decided is kept in the container's
  * record; everything after works from that alone, also in a daemon that has been restarted.
  */
-import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
 import type { HostConfig } from '../spec/container-config.ts'
 import type { MountPoint } from '../spec/container-types.ts'
-import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
+import { EngineError } from '../spec/errors.ts'
 import type { ContainerId } from '../spec/ids.ts'
 import type { ResolvedMount } from '../spec/task-types.ts'
-import { copyTree } from '../kernel/copy-tree.ts'
-import { mount, mountFlags, unmount } from '../kernel/mount.ts'
-import { lstatInRoot, openFlags, openInRoot } from '../kernel/scoped-path.ts'
 import {
+  bindSource,
+  bindSubpath,
+  canFollow,
+  copyUp,
+  exists,
+  rejectFile,
+  removeSlot,
+  type TreeCopy,
+} from './mount-sources.ts'
+import {
+  checkDaemonRoot,
   mountConfigError,
   parseBind,
   parseMount,
@@ -43,17 +51,36 @@ export type MountsRequest = {
 /** Outcome of `prepare`. */
 export type PreparedMounts = { mounts: StoredMount[]; warnings: string[]; undo(): Promise<void> }
 
+/** Images' files as mounts, each under a key. Implemented by layers/. */
+export interface ImageMounts {
+  /** Makes the mount's directories; the image's layers stay for as long as it is there. Throws notFound. */
+  prepare(key: string, image: string): Promise<void>
+  mount(key: string): Promise<string>
+  unmount(key: string): Promise<void>
+  remove(key: string): Promise<void>
+  /** Keys of all there are. */
+  list(): Promise<string[]>
+}
+
+/** What the service stands on. */
+export type ContainerMountParts = {
+  volumes: VolumeService
+  images: ImageMounts
+  events: VolumeEvents
+  copy: TreeCopy
+  /** For mounts of subpaths; it need not survive a reboot. */
+  runDirectory: string
+  dataRoot: string
+}
+
 /** See the file's head. */
 export class ContainerMountService {
+  readonly #parts: ContainerMountParts
   readonly #volumes: VolumeService
-  readonly #events: VolumeEvents
-  readonly #runDirectory: string
 
-  /** `runDirectory` is for mounts of volume subpaths; it need not survive a reboot. */
-  constructor(volumes: VolumeService, events: VolumeEvents, runDirectory: string) {
-    this.#volumes = volumes
-    this.#events = events
-    this.#runDirectory = runDirectory
+  constructor(parts: ContainerMountParts) {
+    this.#parts = parts
+    this.#volumes = parts.volumes
   }
 
   async prepare(request: MountsRequest): Promise<PreparedMounts> {
@@ -62,7 +89,7 @@ export class ContainerMountService {
     for (const { mounts: points, mode } of request.volumesFrom) {
       this.#takeOver(request.id, points, { mode, mounts, undo })
     }
-    const asked = await parseRequest(request.hostConfig)
+    const asked = await parseRequest(request.hostConfig, this.#parts.dataRoot)
     for (const parsed of asked) {
       mounts.set(parsed.destination, await this.#store(request.id, parsed, undo))
     }
@@ -94,9 +121,18 @@ export class ContainerMountService {
   async release(id: ContainerId, mounts: StoredMount[], removeAnonymous: boolean): Promise<void> {
     const names = new Map<string, boolean>()
     for (const { point, anonymous } of mounts) {
-      if (point.Name !== undefined) names.set(point.Name, anonymous && names.get(point.Name) !== false)
+      if (point.Type === 'image') await this.#parts.images.remove(keyOf(id, point))
+      else if (point.Name !== undefined) names.set(point.Name, anonymous && names.get(point.Name) !== false)
     }
     for (const [name, anonymous] of names) await this.#volumes.release(name, id, anonymous && removeAnonymous)
+  }
+
+  /** After a crash: removes images' mounts of containers that do not exist. `containers` are all that do. */
+  async sweep(containers: Iterable<string>): Promise<void> {
+    const known = new Set(containers)
+    for (const key of await this.#parts.images.list()) {
+      if (!known.has(key.split('-')[0] ?? '')) await this.#parts.images.remove(key)
+    }
   }
 
   /** Mounts of another container, with its volumes held for this one too. */
@@ -142,6 +178,13 @@ export class ContainerMountService {
     }
     if (parsed.type === 'tmpfs') return { ...common, point: { ...point, Source: '' }, options: parsed.tmpfs }
     if (parsed.type === 'bind') return { ...common, point }
+    if (parsed.type === 'image') {
+      const key = keyOf(id, point)
+      undo.defer(async () => this.#parts.images.remove(key))
+      await this.#parts.images.prepare(key, parsed.source)
+      const { Type, ...rest } = point
+      return { ...common, point: { Type, Name: parsed.source, ...rest, Source: '' } }
+    }
     const anonymous = parsed.source === ''
     const copyUp = !parsed.noCopy && parsed.subpath === ''
     const { record, made } = await this.#volumes.acquire(
@@ -155,7 +198,7 @@ export class ContainerMountService {
       { container: id, ...(copyUp && { copyUp: parsed.destination }) },
     )
     undo.defer(async () => this.#volumes.release(record.name, id, made))
-    const { driver, path } = this.#volumes.lookUp(record.name)
+    const { driver, path } = await this.#volumes.lookUp(record.name)
     const mode = parsed.mode === '' && !anonymous ? 'z' : parsed.mode
     const { Type, ...rest } = point
     return {
@@ -173,60 +216,56 @@ export class ContainerMountService {
     const { point } = stored
     const common = { point, destination: point.Destination }
     if (point.Type === 'tmpfs') return { ...common, type: 'tmpfs', source: 'tmpfs', options: stored.options }
-    if (point.Name === undefined) {
+    const slot = this.#slot(id, index)
+    const name = point.Name
+    if (point.Type === 'image') {
+      const directory = await this.#parts.images.mount(keyOf(id, point))
+      const what = `image ${name}`
+      const source =
+        stored.subpath === ''
+          ? directory
+          : await bindSubpath({ directory, subpath: stored.subpath, what }, slot)
+      return {
+        ...common,
+        point: { ...point, Source: source },
+        type: 'bind',
+        source,
+        options: mountOptions(stored),
+      }
+    }
+    if (name === undefined) {
       await bindSource(stored)
       return { ...common, type: 'bind', source: point.Source, options: mountOptions(stored) }
     }
-    const path = await this.#volumes.mount(point.Name, id)
+    const path = await this.#volumes.mount(name, userOf(id, point))
     this.#emit('mount', id, stored)
     rejectFile(rootfs, point.Destination)
-    if (this.#volumes.pendingCopyUps(point.Name, id).includes(point.Destination)) {
-      await copyUp(rootfs, point.Destination, path)
-      this.#volumes.copiedUp(point.Name, id)
+    if (this.#volumes.pendingCopyUps(name, id).includes(point.Destination)) {
+      await copyUp({ rootfs, destination: point.Destination }, path, this.#parts.copy)
+      this.#volumes.copiedUp(name, id)
     }
-    const source = stored.subpath === '' ? path : await this.#bindSubpath(path, stored, this.#slot(id, index))
+    const source =
+      stored.subpath === ''
+        ? path
+        : await bindSubpath({ directory: path, subpath: stored.subpath, what: `volume ${name}` }, slot)
     return { ...common, type: 'bind', source, options: mountOptions(stored) }
   }
 
-  /**
-   * The subpath as a mount of our own: resolved once, inside the volume, so that a container sharing the volume
-   * cannot swap it for a link to the host before the runtime looks.
-   */
-  async #bindSubpath(volume: string, { subpath, point }: StoredMount, slot: string): Promise<string> {
-    const missing = (reason: string, cause?: unknown) =>
-      new EngineError(
-        'invalid',
-        `cannot access path ${join(volume, subpath)} of volume ${point.Name}: ${reason}`,
-        {
-          cause,
-        },
-      )
-    try {
-      using file = openInRoot(volume, subpath, openFlags.O_PATH)
-      await mkdir(dirname(slot), { recursive: true, mode: 0o700 })
-      const directory = (await stat(file.path)).isDirectory()
-      await (directory ? mkdir(slot, { recursive: true }) : writeFile(slot, ''))
-      // The descriptor itself is the source: a bind of its /proc link is a bind of the very file.
-      mount({ source: file.path, target: slot, flags: mountFlags.bind | mountFlags.recursive })
-      return slot
-    } catch (error) {
-      const code = errorCode(error)
-      if (code === 'ENOENT') throw missing('no such file or directory', error)
-      if (code === 'ELOOP' || code === 'ENOTDIR') throw missing(errorMessage(error), error)
-      throw error
-    }
-  }
-
   async #deactivateOne(id: ContainerId, stored: StoredMount, index: number): Promise<void> {
-    const name = stored.point.Name
+    const { point, subpath } = stored
+    const name = point.Name
     if (name === undefined) return
-    if (stored.subpath !== '') await removeSlot(this.#slot(id, index))
-    await this.#volumes.unmount(name, id)
+    if (subpath !== '') await removeSlot(this.#slot(id, index))
+    if (point.Type === 'image') {
+      await this.#parts.images.unmount(keyOf(id, point))
+      return
+    }
+    await this.#volumes.unmount(name, userOf(id, point))
     this.#emit('unmount', id, stored)
   }
 
   #slot(id: ContainerId, index: number): string {
-    return join(this.#runDirectory, id, String(index))
+    return join(this.#parts.runDirectory, id, String(index))
   }
 
   #emit(action: 'mount' | 'unmount', id: ContainerId, { point }: StoredMount): void {
@@ -236,12 +275,12 @@ export class ContainerMountService {
       attributes['read/write'] = String(point.RW)
       attributes['propagation'] = point.Propagation
     }
-    this.#events.emit({ type: 'volume', action, id: point.Name ?? '', attributes })
+    this.#parts.events.emit({ type: 'volume', action, id: point.Name ?? '', attributes })
   }
 }
 
 /** All mounts of a host configuration, each destination once. Throws invalid. */
-async function parseRequest(hostConfig: HostConfig): Promise<ParsedMount[]> {
+async function parseRequest(hostConfig: HostConfig, dataRoot: string): Promise<ParsedMount[]> {
   const parsed = (hostConfig.Binds ?? []).map((text) => parseBind(text, hostConfig.VolumeDriver))
   for (const asked of hostConfig.Mounts ?? []) {
     const each = parseMount(asked)
@@ -249,6 +288,11 @@ async function parseRequest(hostConfig: HostConfig): Promise<ParsedMount[]> {
       throw mountConfigError('bind', `bind source path does not exist: ${each.source}`)
     }
     parsed.push(each)
+  }
+  for (const [index, each] of parsed.entries()) {
+    const checked = checkDaemonRoot(each, dataRoot)
+    // As Docker: what it adds itself only where the source's mount can be followed.
+    if (checked !== each && canFollow(each.source)) parsed[index] = checked
   }
   const taken = new Set(Object.keys(hostConfig.Tmpfs ?? {}).map((path) => cleanPath(path)))
   for (const { destination } of parsed) {
@@ -270,67 +314,14 @@ function mountOptions({ point, options }: StoredMount): string[] {
   return point.RW ? options.filter((option) => option !== 'rro') : [...options, 'ro']
 }
 
-/** Makes a missing source where the mount asks for it. Throws invalid otherwise. */
-async function bindSource({ point, createSource }: StoredMount): Promise<void> {
-  if (await exists(point.Source)) return
-  if (!createSource) throw mountConfigError('bind', `bind source path does not exist: ${point.Source}`)
-  try {
-    await mkdir(point.Source, { recursive: true })
-  } catch (error) {
-    throw new EngineError(
-      'internal',
-      `error while creating mount source path '${point.Source}': ${errorMessage(error)}`,
-      { cause: error },
-    )
-  }
+/** What a mount of a container is called to a volume's driver: the same after a restart of the daemon. */
+function userOf(id: ContainerId, { Destination: destination }: MountPoint): string {
+  return createHash('sha256').update(`${id}:${destination}`).digest('hex')
 }
 
-function rejectFile(rootfs: string, destination: string): void {
-  try {
-    if (lstatInRoot(rootfs, destination).isFile()) {
-      throw new EngineError('internal', `cannot mount volume over existing file, file exists ${destination}`)
-    }
-  } catch (error) {
-    if (error instanceof EngineError) throw error
-    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error) ?? '')) throw error
-  }
-}
-
-/** Copies what the image has at the destination into the volume, if the volume is empty. */
-async function copyUp(rootfs: string, destination: string, volume: string): Promise<void> {
-  if ((await readdir(volume)).length > 0) return
-  try {
-    using source = openInRoot(rootfs, destination, openFlags.O_PATH | openFlags.O_DIRECTORY)
-    await copyTree(source.path, volume)
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR' && errorCode(error) !== 'ELOOP')
-      throw error
-  }
-}
-
-async function removeSlot(slot: string): Promise<void> {
-  try {
-    unmount(slot, { detached: true })
-  } catch (error) {
-    if (errorCode(error) !== 'EINVAL' && errorCode(error) !== 'ENOENT') throw error
-  }
-  await rm(slot, { recursive: true, force: true })
-  await rmdir(dirname(slot)).catch(ignoreFull)
-}
-
-function ignoreFull(error: unknown): void {
-  const code = errorCode(error)
-  if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return false
-    throw error
-  }
+/** Names an image's mount: the container's id first, so that it can be told whose it is. */
+function keyOf(id: ContainerId, point: Pick<MountPoint, 'Destination'>): string {
+  return `${id}-${createHash('sha256').update(point.Destination).digest('hex').slice(0, 16)}`
 }
 
 function cleanPath(path: string): string {

@@ -1,12 +1,12 @@
 /** Volumes as directories: `volumes/NAME/_data` under the data root, or a mount on it (options type, device, o). */
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
+import { EngineError, errorCode } from '../spec/errors.ts'
 import { syncDirectory } from '../lib/sync-directory.ts'
-import { unescapeMountPath } from '../kernel/cgroup-layout.ts'
-import { mountDataAndFlags } from '../kernel/mount-options.ts'
-import { mount, unmount } from '../kernel/mount.ts'
-import type { VolumeDriver } from './volume-driver.ts'
+import { mountTable } from '../kernel/mount-table.ts'
+import { unmount } from '../kernel/mount.ts'
+import { mountLocalVolume } from './local-mount.ts'
+import type { DriverVolume, OwnVolumeDriver } from './volume-driver.ts'
 
 const knownOptions = new Set(['type', 'o', 'device', 'size'])
 const requiredWith: readonly (readonly [string, readonly string[]])[] = [
@@ -17,12 +17,15 @@ const requiredWith: readonly (readonly [string, readonly string[]])[] = [
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/
 
 /** See the file's head. */
-export class LocalVolumeDriver implements VolumeDriver {
+export class LocalVolumeDriver implements OwnVolumeDriver {
   readonly name = 'local'
   readonly scope = 'local'
+  readonly isOwn = true
   readonly #root: string
   /** Who uses a mounted volume. */
   readonly #users = new Map<string, Set<string>>()
+  /** Volumes known to be plain directories, on which nothing is mounted. */
+  readonly #plain = new Set<string>()
 
   /** `root` is the data root's `volumes` directory. */
   constructor(root: string) {
@@ -34,18 +37,24 @@ export class LocalVolumeDriver implements VolumeDriver {
     validateOptions(options)
     await mkdir(join(this.#root, name), { recursive: true, mode: 0o701 })
     await mkdir(this.path(name), { recursive: true, mode: 0o755 })
+    if (options['device'] === undefined) this.#plain.add(name)
     await syncDirectory(this.#root)
   }
 
   async remove(name: string): Promise<void> {
     validateName(name)
     this.#users.delete(name)
-    if (await this.#isMounted(name)) unmount(this.path(name), { detached: true })
+    if (this.#isMounted(name)) unmount(this.path(name), { detached: true })
+    this.#plain.delete(name)
     await rm(join(this.#root, name), { recursive: true, force: true, maxRetries: 3 })
   }
 
   path(name: string): string {
     return join(this.#root, name, '_data')
+  }
+
+  async get(name: string): Promise<DriverVolume> {
+    return { name, mountpoint: this.path(name) }
   }
 
   async mount(name: string, options: Readonly<Record<string, string>>, user: string): Promise<string> {
@@ -54,10 +63,10 @@ export class LocalVolumeDriver implements VolumeDriver {
     await mkdir(path, { recursive: true })
     const { type = '', device = '' } = options
     if (type !== '' && device !== '') {
-      if (!(await this.#isMounted(name))) mountVolume(options, path)
+      if (!this.#isMounted(name)) await mountLocalVolume({ type, device, options: options['o'] ?? '' }, path)
       const users = this.#users.get(name) ?? new Set()
       this.#users.set(name, users.add(user))
-    }
+    } else this.#plain.add(name)
     return path
   }
 
@@ -67,13 +76,14 @@ export class LocalVolumeDriver implements VolumeDriver {
     if (users !== undefined && users.size > 0) return
     this.#users.delete(name)
     // Containers have mounts of their own, so those that the daemon has forgotten in a restart keep theirs.
-    if (await this.#isMounted(name)) unmount(this.path(name), { detached: true })
+    if (this.#isMounted(name)) unmount(this.path(name), { detached: true })
   }
 
-  async list(): Promise<string[]> {
+  async list(): Promise<DriverVolume[]> {
     try {
       const entries = await readdir(this.#root, { withFileTypes: true })
-      return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+      const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+      return names.map((name) => ({ name, mountpoint: this.path(name) }))
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return []
       throw error
@@ -84,10 +94,10 @@ export class LocalVolumeDriver implements VolumeDriver {
     return treeBytes(this.path(name))
   }
 
-  async #isMounted(name: string): Promise<boolean> {
+  #isMounted(name: string): boolean {
+    if (this.#plain.has(name)) return false
     const path = this.path(name)
-    const text = await readFile('/proc/self/mountinfo', 'utf8')
-    return text.split('\n').some((line) => unescapeMountPath(line.split(' ')[4] ?? '') === path)
+    return mountTable().some(({ mountPoint }) => mountPoint === path)
   }
 }
 
@@ -117,24 +127,6 @@ function validateOptions(options: Readonly<Record<string, string>>): void {
     if (options[name] === undefined) continue
     const missing = needed.find((each) => options[each] === undefined)
     if (missing !== undefined) throw new EngineError('invalid', `missing required option: "${missing}"`)
-  }
-}
-
-/** Mounts with the helper-free options of mount(2). Passwords never appear in what is thrown. */
-function mountVolume(options: Readonly<Record<string, string>>, target: string): void {
-  const { type = '', device = '', o = '' } = options
-  const { flags, data } = mountDataAndFlags(o)
-  try {
-    mount({ source: device, target, type, flags, data })
-  } catch (error) {
-    const text = errorMessage(error).replaceAll(/password=[^,]*/g, 'password=********')
-    throw new EngineError(
-      'internal',
-      `failed to mount local volume: mount ${device}:${target}${o === '' ? '' : `, data: ${o}`}: ${text}`.replaceAll(
-        /password=[^,:]*/g,
-        'password=********',
-      ),
-    )
   }
 }
 

@@ -9,8 +9,8 @@ import { tmpfsOptions } from '../kernel/mount-options.ts'
 
 /** One mount, whichever way it was written. */
 export type ParsedMount = {
-  type: 'bind' | 'volume' | 'tmpfs'
-  /** Host path of a bind, name of a volume; empty for an anonymous one. */
+  type: 'bind' | 'volume' | 'tmpfs' | 'image'
+  /** Host path of a bind, name of a volume or image; empty for an anonymous volume. */
   source: string
   destination: string
   writable: boolean
@@ -18,6 +18,8 @@ export type ParsedMount = {
   mode: string
   /** For binds; empty for volumes that name none. */
   propagation: string
+  /** Whether that is the user's word. */
+  namesPropagation: boolean
   nonRecursive: boolean
   /** How far read-only goes: down into submounts where it can, only the top, or fail where it cannot. */
   readonlyDepth: 'recursive' | 'top' | 'forced'
@@ -77,6 +79,7 @@ export function parseBind(text: string, volumeDriver: string): ParsedMount {
     writable: !words.includes('ro'),
     mode,
     propagation: bind ? propagation || 'rprivate' : '',
+    namesPropagation: propagation !== '',
     noCopy: words.includes('nocopy'),
     createSource: bind,
     driver: bind ? '' : volumeDriver,
@@ -95,6 +98,8 @@ export function parseMount(mount: Mount): ParsedMount {
         return { ...common, ...parseVolumeMount(mount) }
       case 'tmpfs':
         return { ...common, ...parseTmpfsMount(mount) }
+      case 'image':
+        return { ...common, ...parseImageMount(mount) }
       default:
         throw new Error('mount type unknown')
     }
@@ -120,6 +125,7 @@ const blank = {
   source: '',
   mode: '',
   propagation: '',
+  namesPropagation: false,
   nonRecursive: false,
   readonlyDepth: 'recursive' as const,
   noCopy: false,
@@ -132,6 +138,7 @@ const blank = {
 }
 
 function parseBindMount(mount: Mount): Partial<ParsedMount> & { type: 'bind' } {
+  if (mount.ImageOptions !== null) throw new Error('field ImageOptions must not be specified')
   if (mount.Source === '') throw new Error('field Source must not be empty')
   const options = mount.BindOptions
   const propagation = options?.Propagation ?? ''
@@ -149,6 +156,7 @@ function parseBindMount(mount: Mount): Partial<ParsedMount> & { type: 'bind' } {
     type: 'bind',
     source: posix.normalize(mount.Source).replace(/(.)\/$/, '$1'),
     propagation: propagation || 'rprivate',
+    namesPropagation: propagation !== '',
     nonRecursive: options?.NonRecursive ?? false,
     readonlyDepth: forced ? 'forced' : options?.ReadOnlyNonRecursive === true ? 'top' : 'recursive',
     createSource: options?.CreateMountpoint ?? false,
@@ -156,6 +164,7 @@ function parseBindMount(mount: Mount): Partial<ParsedMount> & { type: 'bind' } {
 }
 
 function parseVolumeMount(mount: Mount): Partial<ParsedMount> & { type: 'volume' } {
+  if (mount.ImageOptions !== null) throw new Error('field ImageOptions must not be specified')
   if (mount.BindOptions !== null) throw new Error('field BindOptions must not be specified')
   if (mount.TmpfsOptions !== null) throw new Error('field TmpfsOptions must not be specified')
   const options = mount.VolumeOptions
@@ -180,6 +189,7 @@ function parseVolumeMount(mount: Mount): Partial<ParsedMount> & { type: 'volume'
 }
 
 function parseTmpfsMount(mount: Mount): Partial<ParsedMount> & { type: 'tmpfs' } {
+  if (mount.ImageOptions !== null) throw new Error('field ImageOptions must not be specified')
   if (mount.BindOptions !== null) throw new Error('field BindOptions must not be specified')
   if (mount.VolumeOptions !== null) throw new Error('field VolumeOptions must not be specified')
   if (mount.Source !== '') throw new Error('field Source must not be specified')
@@ -194,6 +204,43 @@ function parseTmpfsMount(mount: Mount): Partial<ParsedMount> & { type: 'tmpfs' }
     options.push(option.join('='))
   }
   return { type: 'tmpfs', tmpfs: tmpfsOptions(options.join(',')) }
+}
+
+/** Images are read-only whatever was asked. */
+function parseImageMount(mount: Mount): Partial<ParsedMount> & { type: 'image' } {
+  if (mount.BindOptions !== null) throw new Error('field BindOptions must not be specified')
+  if (mount.VolumeOptions !== null) throw new Error('field VolumeOptions must not be specified')
+  if (mount.TmpfsOptions !== null) throw new Error('field TmpfsOptions must not be specified')
+  if (mount.Source === '') throw new Error('field Source must not be empty')
+  const subpath = mount.ImageOptions?.Subpath ?? ''
+  if (subpath !== '' && !isLocalPath(subpath)) {
+    throw new Error('subpath must be a relative path within the image')
+  }
+  return {
+    type: 'image',
+    source: mount.Source,
+    subpath,
+    writable: false,
+    propagation: 'rprivate',
+    noCopy: true,
+  }
+}
+
+/**
+ * A bind that takes the data root along, or lies in it, must let go of containers' mounts when the daemon does.
+ * Throws invalid for a propagation that would not (moby daemon/volumes_linux.go, validateBindDaemonRoot).
+ */
+export function checkDaemonRoot(parsed: ParsedMount, dataRoot: string): ParsedMount {
+  const { type, source, propagation, namesPropagation } = parsed
+  const isWithin = (path: string, above: string) =>
+    path === above || path.startsWith(above.endsWith('/') ? above : `${above}/`)
+  if (type !== 'bind' || !(isWithin(source, dataRoot) || isWithin(dataRoot, source))) return parsed
+  if (!namesPropagation) return { ...parsed, propagation: 'rslave' }
+  if (propagation === 'rslave' || propagation === 'rshared') return parsed
+  throw new EngineError(
+    'invalid',
+    `invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source is within the daemon root, daemon root: ${JSON.stringify(dataRoot)}, bind mount source: ${JSON.stringify(source)}, propagation: ${JSON.stringify(propagation)}`,
+  )
 }
 
 function checkTarget(target: string): void {

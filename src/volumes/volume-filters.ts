@@ -32,6 +32,34 @@ export function parseVolumeFilters(filters: Filters, allowed: readonly string[])
   }
 }
 
+/** What of a volume filters look at. */
+export type FilteredVolume = {
+  name: string
+  driver: string
+  labels: Readonly<Record<string, string>> | null
+  holders: readonly unknown[]
+}
+
+/** Whether a volume is as all filters want it. */
+export function matchesVolume(volume: FilteredVolume, wanted: VolumeFilters): boolean {
+  return (
+    (wanted.dangling === undefined || wanted.dangling === (volume.holders.length === 0)) &&
+    (wanted.drivers.length === 0 || wanted.drivers.includes(volume.driver)) &&
+    (wanted.names.length === 0 || wanted.names.some((name) => nameMatches(volume.name, name))) &&
+    labelMatches(volume.labels, wanted)
+  )
+}
+
+/** Docker takes the value for a regular expression, found anywhere; one that is none matches only itself. */
+function nameMatches(name: string, pattern: string): boolean {
+  if (name === pattern) return true
+  try {
+    return new RegExp(pattern).test(name)
+  } catch {
+    return false
+  }
+}
+
 /** Whether labels are as the filters want them. */
 export function labelMatches(
   labels: Readonly<Record<string, string>> | null,

@@ -11,8 +11,9 @@ import type { Log } from '../lib/log.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { StoreProblem } from '../lib/store-problem.ts'
 import type { Database } from '../store/database.ts'
-import type { VolumeDriver } from './volume-driver.ts'
+import type { VolumeDrivers } from './volume-drivers.ts'
 import { labelMatches, parseVolumeFilters, type Filters } from './volume-filters.ts'
+import { listVolumes, shown } from './volume-list.ts'
 import { checkVolumes } from './volume-check.ts'
 import { VolumeRecords, type VolumeRecord } from './volume-records.ts'
 
@@ -24,7 +25,7 @@ export interface VolumeEvents {
 /** What the service stands on. */
 export type VolumeServiceParts = {
   database: Database
-  drivers: readonly VolumeDriver[]
+  drivers: VolumeDrivers
   events: VolumeEvents
   clock: Clock
   log: Log
@@ -39,7 +40,7 @@ export const anonymousLabel = 'com.docker.volume.anonymous'
 /** See the file's head. */
 export class VolumeService {
   readonly #records: VolumeRecords
-  readonly #drivers: ReadonlyMap<string, VolumeDriver>
+  readonly #drivers: VolumeDrivers
   readonly #events: VolumeEvents
   readonly #clock: Clock
   readonly #log: Log
@@ -47,7 +48,7 @@ export class VolumeService {
 
   constructor({ database, drivers, events, clock, log }: VolumeServiceParts) {
     this.#records = new VolumeRecords(database)
-    this.#drivers = new Map(drivers.map((driver) => [driver.name, driver]))
+    this.#drivers = drivers
     this.#events = events
     this.#clock = clock
     this.#log = log
@@ -73,10 +74,11 @@ export class VolumeService {
       }
       return { record: this.#hold(name, hold) ?? existing, made: false }
     }
-    const driver = this.#driver(request.Driver, `create ${name}`)
+    const driver = await this.#drivers.get(request.Driver, `create ${name}`)
     const options = request.DriverOpts ?? {}
     try {
-      await driver.create(name, options)
+      // What a plugin has already is taken as it is.
+      if (driver.isOwn || (await driver.get(name)) === undefined) await driver.create(name, options)
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       throw new EngineError(error.kind, `create ${name}: ${error.message}`, { cause: error })
@@ -95,25 +97,29 @@ export class VolumeService {
   }
 
   /** Throws notFound. */
-  inspect(name: string): Volume {
+  async inspect(name: string): Promise<Volume> {
     const record = this.#records.get(name)
-    if (record === undefined) throw noSuchVolume(name)
-    return this.#describe(record)
+    if (record !== undefined) return this.#describe(record)
+    const { drivers } = await this.#drivers.plugins()
+    for (const driver of drivers) {
+      const found = await driver.get(name).catch(() => undefined)
+      if (found !== undefined) return shown(undefined, driver, found)
+    }
+    throw noSuchVolume(name)
   }
 
-  /** Volumes that match all filters (`dangling`, `driver`, `label`, `name`). Throws invalid for others. */
-  list(filters: Filters): Volume[] {
+  /** How many volumes the engine knows. */
+  count(): number {
+    return this.#records.all().length
+  }
+
+  /**
+   * Volumes that match all filters (`dangling`, `driver`, `label`, `name`), those that plugins have of their own too,
+   * with what could not be asked. Throws invalid for other filters.
+   */
+  async list(filters: Filters): Promise<{ volumes: Volume[]; warnings: string[] }> {
     const wanted = parseVolumeFilters(filters, ['dangling', 'driver', 'label', 'name'])
-    return this.#records
-      .all()
-      .filter(
-        (record) =>
-          (wanted.dangling === undefined || wanted.dangling === (record.holders.length === 0)) &&
-          (wanted.drivers.length === 0 || wanted.drivers.includes(record.driver)) &&
-          (wanted.names.length === 0 || wanted.names.some((name) => record.name.includes(name))) &&
-          labelMatches(record.labels, wanted),
-      )
-      .map((record) => this.#describe(record))
+    return listVolumes(this.#records.all(), this.#drivers, wanted)
   }
 
   /** Row first, then the data. Throws conflict while a container holds it; `force` ignores a missing one. */
@@ -121,10 +127,21 @@ export class VolumeService {
     using _lock = await this.#locks.acquire(name)
     const record = this.#records.get(name)
     if (record === undefined) {
-      if (force) return
+      if (force || (await this.#removeForeign(name))) return
       throw noSuchVolume(name)
     }
-    await this.#removeLocked(record)
+    await this.#removeLocked(record, force)
+  }
+
+  /** A volume that only a plugin knows. */
+  async #removeForeign(name: string): Promise<boolean> {
+    const { drivers } = await this.#drivers.plugins()
+    for (const driver of drivers) {
+      if ((await driver.get(name).catch(() => undefined)) === undefined) continue
+      await driver.remove(name)
+      return true
+    }
+    return false
   }
 
   /** Removes what no container holds: anonymous ones, or with the filter `all=true` named ones too. */
@@ -136,6 +153,8 @@ export class VolumeService {
       using _lock = await this.#locks.acquire(name)
       const record = this.#records.get(name)
       if (record === undefined || record.holders.length > 0 || !labelMatches(record.labels, wanted)) continue
+      // As Docker: what a plugin keeps may be dear, and its size is not known.
+      if (this.#drivers.ownOf(record.driver) === undefined) continue
       if (!wanted.all && record.labels?.[anonymousLabel] === undefined) continue
       const bytes = await this.#usageBytes(record)
       try {
@@ -156,12 +175,13 @@ export class VolumeService {
     return { VolumesDeleted: deleted, SpaceReclaimed: reclaimed }
   }
 
-  /** All volumes with what they take and by how many containers they are held, for `system df`. */
+  /** Volumes of the engine's own with what they take and by how many containers they are held, for `system df`. */
   async usage(): Promise<Volume[]> {
     const result: Volume[] = []
     for (const record of this.#records.all()) {
+      if (this.#drivers.ownOf(record.driver) === undefined) continue
       const usage = { Size: await this.#usageBytes(record), RefCount: record.holders.length }
-      result.push({ ...this.#describe(record), UsageData: usage })
+      result.push({ ...(await this.#describe(record)), UsageData: usage })
     }
     return result
   }
@@ -176,17 +196,28 @@ export class VolumeService {
     if (remove && record?.holders.length === 0) await this.#removeLocked(record)
   }
 
-  /** Makes the data reachable for a container. Throws notFound. */
-  async mount(name: string, container: string): Promise<string> {
+  /** Makes the data reachable for a mount of a container. Throws notFound. */
+  async mount(name: string, user: string): Promise<string> {
     const record = this.#records.get(name)
     if (record === undefined) throw noSuchVolume(name)
-    return this.#driver(record.driver, `mount ${name}`).mount(name, record.options ?? {}, container)
+    const driver = await this.#drivers.get(record.driver, `mount ${name}`, { wait: true })
+    try {
+      return await driver.mount(name, record.options ?? {}, user)
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      const place = driver.isOwn ? (await driver.get(name))?.mountpoint : name
+      throw new EngineError(error.kind, `error while mounting volume '${place}': ${error.message}`, {
+        cause: error,
+      })
+    }
   }
 
-  /** The container needs the data no longer. A volume that is gone is fine. */
-  async unmount(name: string, container: string): Promise<void> {
+  /** The mount needs the data no longer. A volume that is gone is fine. */
+  async unmount(name: string, user: string): Promise<void> {
     const record = this.#records.get(name)
-    if (record !== undefined) await this.#driver(record.driver, `unmount ${name}`).unmount(name, container)
+    if (record === undefined) return
+    const driver = await this.#drivers.get(record.driver, `unmount ${name}`)
+    await driver.unmount(name, user)
   }
 
   /** Destinations of a container whose image content is still to be copied into the volume. */
@@ -205,10 +236,9 @@ export class VolumeService {
   }
 
   /** Name and driver as mount points show them. Throws notFound. */
-  lookUp(name: string): { driver: string; path: string } {
-    const record = this.#records.get(name)
-    if (record === undefined) throw noSuchVolume(name)
-    return { driver: record.driver, path: this.#driver(record.driver, `get ${name}`).path(name) }
+  async lookUp(name: string): Promise<{ driver: string; path: string }> {
+    const { Driver: driver, Mountpoint: path } = await this.inspect(name)
+    return { driver, path }
   }
 
   /** Records that a container uses a volume. Throws notFound. */
@@ -227,8 +257,8 @@ export class VolumeService {
           await this.release(name, container, labels?.[anonymousLabel] !== undefined)
       }
     }
-    for (const driver of this.#drivers.values()) {
-      for (const name of await driver.list()) {
+    for (const driver of this.#drivers.own()) {
+      for (const { name } of await driver.list()) {
         using _lock = await this.#locks.acquire(name)
         if (this.#records.get(name) === undefined) await driver.remove(name)
       }
@@ -238,11 +268,16 @@ export class VolumeService {
   /** What is wrong with volumes. `containers`: the ids of all containers there are. */
   async *check(containers: ReadonlySet<string>): AsyncGenerator<StoreProblem> {
     const data = new Map<string, string[]>()
-    for (const driver of this.#drivers.values()) data.set(driver.name, await driver.list())
+    for (const driver of this.#drivers.own()) {
+      data.set(
+        driver.name,
+        (await driver.list()).map(({ name }) => name),
+      )
+    }
     const isUnowned = async (driver: string, name: string) => {
       using _lock = await this.#locks.acquire(name)
-      const found = await this.#driver(driver, 'check').list()
-      return found.includes(name) && this.#records.get(name) === undefined
+      const found = (await this.#drivers.ownOf(driver)?.list()) ?? []
+      return found.some((volume) => volume.name === name) && this.#records.get(name) === undefined
     }
     yield* checkVolumes({
       records: this.#records.all(),
@@ -252,21 +287,34 @@ export class VolumeService {
       release: ({ name, labels }, container) =>
         this.release(name, container, labels?.[anonymousLabel] !== undefined),
       removeUnowned: async (driver, name) => {
-        if (await isUnowned(driver, name)) await this.#driver(driver, 'check').remove(name)
+        if (await isUnowned(driver, name)) await this.#drivers.ownOf(driver)?.remove(name)
       },
     })
   }
 
-  async #removeLocked(record: VolumeRecord): Promise<void> {
+  /** `force` forgets a volume whose plugin cannot be asked. */
+  async #removeLocked(record: VolumeRecord, force = false): Promise<void> {
     const { name, holders } = record
     if (holders.length > 0) {
       const ids = holders.map((holder) => holder.container).join(', ')
       throw new EngineError('conflict', `remove ${name}: volume is in use - [${ids}]`)
     }
-    const driver = this.#driver(record.driver, `remove ${name}`)
+    const own = this.#drivers.ownOf(record.driver)
+    // Its data is swept where a crash comes in between; a plugin's cannot be, so that it goes first.
+    if (own === undefined) await this.#removeFromPlugin(record, force)
     this.#records.delete(name)
-    await driver.remove(name)
+    await own?.remove(name)
     this.#emit('destroy', record)
+  }
+
+  async #removeFromPlugin({ name, driver: driverName }: VolumeRecord, force: boolean): Promise<void> {
+    try {
+      const driver = await this.#drivers.get(driverName, `remove ${name}`)
+      await driver.remove(name)
+    } catch (error) {
+      if (!force) throw withOperation(`remove ${name}`, error)
+      this.#log.warn('volume forgotten, its driver did not remove it', { name, error })
+    }
   }
 
   #hold(name: string, hold: VolumeHold | undefined): VolumeRecord | undefined {
@@ -279,31 +327,16 @@ export class VolumeService {
     })
   }
 
-  #driver(name: string, operation: string): VolumeDriver {
-    const driver = this.#drivers.get(name === '' ? 'local' : name)
-    if (driver !== undefined) return driver
-    throw new EngineError(
-      'notFound',
-      `${operation}: error looking up volume plugin ${name}: plugin ${JSON.stringify(name)} not found`,
-    )
-  }
-
-  #describe(record: VolumeRecord): Volume {
-    const driver = this.#driver(record.driver, `get ${record.name}`)
-    return {
-      CreatedAt: record.createdAt,
-      Driver: record.driver,
-      Labels: record.labels,
-      Mountpoint: driver.path(record.name),
-      Name: record.name,
-      Options: record.options,
-      Scope: driver.scope,
-    }
+  async #describe(record: VolumeRecord): Promise<Volume> {
+    const driver = await this.#drivers.get(record.driver, `get ${record.name}`)
+    const found = await driver.get(record.name)
+    if (found === undefined) throw noSuchVolume(record.name)
+    return shown(record, driver, found)
   }
 
   async #usageBytes(record: VolumeRecord): Promise<number> {
     try {
-      return await this.#driver(record.driver, 'df').usageBytes(record.name)
+      return (await this.#drivers.ownOf(record.driver)?.usageBytes(record.name)) ?? -1
     } catch (error) {
       this.#log.warn('size of volume unknown', { name: record.name, reason: errorMessage(error) })
       return -1
@@ -313,6 +346,11 @@ export class VolumeService {
   #emit(action: string, record: VolumeRecord): void {
     this.#events.emit({ type: 'volume', action, id: record.name, attributes: { driver: record.driver } })
   }
+}
+
+function withOperation(operation: string, error: unknown): unknown {
+  if (!(error instanceof EngineError) || error.message.startsWith(operation)) return error
+  return new EngineError(error.kind, `${operation}: ${error.message}`, { cause: error })
 }
 
 function newHolder({ container, copyUp }: VolumeHold): VolumeRecord['holders'][number] {

@@ -9,8 +9,8 @@ type Filters = ReadonlyMap<string, readonly string[]>
 
 /** What the volume routes need. Implemented by volumes/. */
 export interface VolumeOperations {
-  list(filters: Filters): Volume[]
-  inspect(name: string): Volume
+  list(filters: Filters): Promise<{ volumes: Volume[]; warnings: string[] }>
+  inspect(name: string): Promise<Volume>
   create(request: VolumeCreate): Promise<Volume>
   remove(name: string, force: boolean): Promise<void>
   prune(filters: Filters): Promise<{ VolumesDeleted: string[]; SpaceReclaimed: number }>
@@ -35,7 +35,7 @@ export function volumeRoutes(volumes: VolumeOperations): Route[] {
     {
       method: 'GET',
       path: '/volumes/{name}',
-      handle: (x) => x.sendJson(200, volumes.inspect(x.name)),
+      handle: async (x) => x.sendJson(200, await volumes.inspect(x.name)),
     },
     {
       method: 'DELETE',
@@ -48,10 +48,11 @@ export function volumeRoutes(volumes: VolumeOperations): Route[] {
   ]
 }
 
-function list(volumes: VolumeOperations, x: Exchange): void {
+async function list(service: VolumeOperations, x: Exchange): Promise<void> {
   const filters = x.filters()
   checkFilterKeys(filters, ['dangling', 'name', 'driver', 'label'])
-  x.sendJson(200, { Volumes: volumes.list(filters), Warnings: null })
+  const { volumes, warnings } = await service.list(filters)
+  x.sendJson(200, { Volumes: volumes, Warnings: warnings.length === 0 ? null : warnings })
 }
 
 async function prune(volumes: VolumeOperations, x: Exchange): Promise<void> {

@@ -80,10 +80,10 @@ test('a volume outlives its container; an anonymous one goes with rm -v', async 
   const second = await harbour.run(['cat', '/data/file'], { hostConfig })
   assert.equal(second.output, 'kept\n')
   const third = await harbour.run(['true'], { config: { Volumes: { '/anon': {} } } })
-  assert.equal(harbour.volumes.list(new Map()).length, 2)
+  assert.equal((await harbour.volumes.list(new Map())).volumes.length, 2)
   await harbour.engine.remove(third.id, { force: false, volumes: true, link: false })
   assert.deepEqual(
-    harbour.volumes.list(new Map()).map(({ Name }) => Name),
+    (await harbour.volumes.list(new Map())).volumes.map(({ Name }) => Name),
     ['data'],
   )
 })

@@ -18,6 +18,7 @@ import {
 } from '../../../src/spec/container-config.ts'
 import { ContainerMountService } from '../../../src/volumes/container-mounts.ts'
 import { LocalVolumeDriver } from '../../../src/volumes/local-driver.ts'
+import { VolumeDrivers } from '../../../src/volumes/volume-drivers.ts'
 import { VolumeService } from '../../../src/volumes/volume-service.ts'
 import { busyboxArchive } from '../../fixtures/busybox-image.ts'
 import { openTestRoom, type TestRoom } from '../images/image-room.ts'
@@ -53,7 +54,7 @@ export class Harbour implements AsyncDisposable {
     this.#logs = new ContainerLogFiles({ log: this.#log, daemonName: 'wharf' })
     this.volumes = new VolumeService({
       database: room.database,
-      drivers: [new LocalVolumeDriver(join(room.root, 'volumes'))],
+      drivers: new VolumeDrivers([new LocalVolumeDriver(join(room.root, 'volumes'))]),
       events: this.#sink(),
       clock: systemClock,
       log: this.#log,
@@ -113,7 +114,14 @@ export class Harbour implements AsyncDisposable {
         list: () => runtime.list(),
       },
       networking: this.#lab.networks.containers,
-      mounts: new ContainerMountService(this.volumes, this.#sink(), join(this.#room.root, 'run')),
+      mounts: new ContainerMountService({
+        volumes: this.volumes,
+        images: this.#room.room.imageMounts,
+        events: this.#sink(),
+        copy: this.#room.room.copyTree,
+        runDirectory: join(this.#room.root, 'run'),
+        dataRoot: this.#room.root,
+      }),
       logs: this.#logs,
       events: this.#sink(),
       database: this.#room.database,

@@ -21,12 +21,23 @@ import { test } from 'node:test'
 import { HostConfig } from '../../../src/spec/container-config.ts'
 import { containerId } from '../../../src/spec/ids.ts'
 import { VolumeCreate } from '../../../src/spec/volume-types.ts'
+import { copyTree } from '../../../src/kernel/copy-tree.ts'
 import { systemClock } from '../../../src/lib/clock.ts'
 import { silentLog } from '../../../src/lib/log.ts'
 import { Database } from '../../../src/store/database.ts'
 import { ContainerMountService } from '../../../src/volumes/container-mounts.ts'
 import { LocalVolumeDriver } from '../../../src/volumes/local-driver.ts'
+import { VolumeDrivers } from '../../../src/volumes/volume-drivers.ts'
 import { VolumeService } from '../../../src/volumes/volume-service.ts'
+
+/** No test here mounts images. */
+const noImages = {
+  prepare: async () => {},
+  mount: async () => '',
+  unmount: async () => {},
+  remove: async () => {},
+  list: async () => [],
+}
 
 /** Volumes on a directory of their own, and a root file system with something to copy. */
 class Fixture implements AsyncDisposable {
@@ -36,7 +47,14 @@ class Fixture implements AsyncDisposable {
   readonly events: string[] = []
   readonly driver = new LocalVolumeDriver(join(this.directory, 'volumes'))
   readonly service = this.open()
-  readonly mounts = new ContainerMountService(this.service, this, join(this.directory, 'run'))
+  readonly mounts = new ContainerMountService({
+    volumes: this.service,
+    images: noImages,
+    events: this,
+    copy: async (source, target) => copyTree(source, target, { check: () => {} }),
+    runDirectory: join(this.directory, 'run'),
+    dataRoot: this.directory,
+  })
 
   constructor() {
     mkdirSync(join(this.rootfs, 'data'), { recursive: true })
@@ -46,7 +64,7 @@ class Fixture implements AsyncDisposable {
   open(): VolumeService {
     return new VolumeService({
       database: this.database,
-      drivers: [this.driver],
+      drivers: new VolumeDrivers([this.driver]),
       events: this,
       clock: systemClock,
       log: silentLog,
@@ -62,7 +80,7 @@ class Fixture implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const name of await this.driver.list()) await this.driver.remove(name)
+    for (const { name } of await this.driver.list()) await this.driver.remove(name)
     this.database[Symbol.dispose]()
     execFileSync('sh', [
       '-c',
@@ -151,10 +169,10 @@ test('an anonymous volume goes with its container, a named one stays', async () 
     mounts.map((each) => each.anonymous),
     [false, true],
   )
-  assert.equal(fixture.service.list(none).length, 2)
+  assert.equal((await fixture.service.list(none)).volumes.length, 2)
   await fixture.mounts.release(id, mounts, true)
   assert.deepEqual(
-    fixture.service.list(none).map((volume) => volume.Name),
+    (await fixture.service.list(none)).volumes.map((volume) => volume.Name),
     ['named'],
   )
 })
@@ -178,7 +196,7 @@ test('a volume in use is not removed, also after a restart of the daemon', async
     kind: 'conflict',
     message: `remove v0: volume is in use - [${id}]`,
   })
-  assert.equal(reopened.list(new Map([['dangling', ['true']]])).length, 0)
+  assert.equal((await reopened.list(new Map([['dangling', ['true']]]))).volumes.length, 0)
   await fixture.mounts.release(id, mounts, false)
   await reopened.remove('v0', false)
   assert.ok(!existsSync(join(fixture.directory, 'volumes/v0')))
@@ -195,7 +213,7 @@ test('a failed create leaves no volume and no hold behind', async () => {
       /^create b@d: "b@d" includes invalid characters for a local volume name, only "\[a-zA-Z0-9\]\[a-zA-Z0-9_.-\]" are allowed/,
   })
   assert.deepEqual(
-    fixture.service.list(new Map([['dangling', ['1']]])).map((volume) => volume.Name),
+    (await fixture.service.list(new Map([['dangling', ['1']]]))).volumes.map((volume) => volume.Name),
     ['old'],
   )
 })
@@ -265,7 +283,7 @@ test('options of the local driver are checked as Docker does', async () => {
     message: 'create vv: error looking up volume plugin nope: plugin "nope" not found',
   })
   await assert.rejects(fixture.service.create(VolumeCreate.parse({ Name: 'x' })), /volume name is too short/)
-  assert.throws(() => fixture.service.list(new Map([['color', ['red']]])), {
+  await assert.rejects(() => fixture.service.list(new Map([['color', ['red']]])), {
     kind: 'invalid',
     message: "invalid filter 'color'",
   })

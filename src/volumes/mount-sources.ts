@@ -1,0 +1,131 @@
+/** What stands behind a mount when a container starts: sources that exist, subpaths, and content from the image. */
+import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { mount, mountFlags, unmount } from '../kernel/mount.ts'
+import { mountHolding } from '../kernel/mount-table.ts'
+import { lstatInRoot, openFlags, openInRoot } from '../kernel/scoped-path.ts'
+import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
+import { mountConfigError } from './mount-parser.ts'
+import type { StoredMount } from './container-mounts.ts'
+
+/** Copies a tree's content and attributes into an existing directory. */
+export type TreeCopy = (source: string, target: string) => Promise<void>
+
+/** Makes a missing source where the mount asks for it. Throws invalid otherwise. */
+export async function bindSource({ point, createSource }: StoredMount): Promise<void> {
+  if (!(await exists(point.Source))) {
+    if (!createSource) throw mountConfigError('bind', `bind source path does not exist: ${point.Source}`)
+    try {
+      await mkdir(point.Source, { recursive: true })
+    } catch (error) {
+      throw new EngineError(
+        'internal',
+        `error while creating mount source path '${point.Source}': ${errorMessage(error)}`,
+        { cause: error },
+      )
+    }
+  }
+  checkPropagation(point.Source, point.Propagation)
+}
+
+/** moby daemon/oci_linux.go: a bind can only share what its source's mount shares. */
+function checkPropagation(source: string, propagation: string): void {
+  const wantsShared = propagation === 'shared' || propagation === 'rshared'
+  if (!wantsShared && propagation !== 'slave' && propagation !== 'rslave') return
+  const { mountPoint, isShared, isSlave } = mountHolding(source)
+  if (isShared || (isSlave && !wantsShared)) return
+  throw new EngineError(
+    'internal',
+    `path ${source} is mounted on ${mountPoint} but it is not a ${wantsShared ? 'shared' : 'shared or slave'} mount`,
+  )
+}
+
+/** Whether a bind of a source can be a slave of the source's mount. */
+export function canFollow(source: string): boolean {
+  const { isShared, isSlave } = mountHolding(source)
+  return isShared || isSlave
+}
+
+/** A volume is a directory: it cannot lie over a file of the image. */
+export function rejectFile(rootfs: string, destination: string): void {
+  try {
+    if (lstatInRoot(rootfs, destination).isFile()) {
+      throw new EngineError('internal', `cannot mount volume over existing file, file exists ${destination}`)
+    }
+  } catch (error) {
+    if (error instanceof EngineError) throw error
+    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error) ?? '')) throw error
+  }
+}
+
+/** Copies what the image has at the destination into the volume, if the volume is empty. */
+export async function copyUp(
+  from: { rootfs: string; destination: string },
+  volume: string,
+  copy: TreeCopy,
+): Promise<void> {
+  if ((await readdir(volume)).length > 0) return
+  try {
+    using source = openInRoot(from.rootfs, from.destination, openFlags.O_PATH | openFlags.O_DIRECTORY)
+    await copy(source.path, volume)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR' && errorCode(error) !== 'ELOOP')
+      throw error
+  }
+}
+
+/**
+ * A path below a directory as a mount of our own at `slot`: resolved once, inside the directory, so that a container
+ * that shares it cannot swap the path for a link to the host before the runtime looks.
+ */
+export async function bindSubpath(
+  base: { directory: string; subpath: string; what: string },
+  slot: string,
+): Promise<string> {
+  const { directory, subpath, what } = base
+  const missing = (reason: string, cause?: unknown) =>
+    new EngineError('invalid', `cannot access path ${join(directory, subpath)} of ${what}: ${reason}`, {
+      cause,
+    })
+  try {
+    using file = openInRoot(directory, subpath, openFlags.O_PATH)
+    await mkdir(dirname(slot), { recursive: true, mode: 0o700 })
+    const isDirectory = (await stat(file.path)).isDirectory()
+    await (isDirectory ? mkdir(slot, { recursive: true }) : writeFile(slot, ''))
+    // The descriptor itself is the source: a bind of its /proc link is a bind of the very file.
+    mount({ source: file.path, target: slot, flags: mountFlags.bind | mountFlags.recursive })
+    return slot
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT') throw missing('no such file or directory', error)
+    if (code === 'ELOOP' || code === 'ENOTDIR') throw missing(errorMessage(error), error)
+    throw error
+  }
+}
+
+/** Takes such a mount away again; nothing happens when there is none. */
+export async function removeSlot(slot: string): Promise<void> {
+  try {
+    unmount(slot, { detached: true })
+  } catch (error) {
+    if (errorCode(error) !== 'EINVAL' && errorCode(error) !== 'ENOENT') throw error
+  }
+  await rm(slot, { recursive: true, force: true })
+  await rmdir(dirname(slot)).catch(ignoreFull)
+}
+
+/** Whether there is anything at a path. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return false
+    throw error
+  }
+}
+
+function ignoreFull(error: unknown): void {
+  const code = errorCode(error)
+  if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw error
+}
