@@ -15,8 +15,9 @@ import { removeLeavings } from './remove.ts'
 
 /** See the file's head. `roots`: directories below which mounts are the engine's. */
 export async function* checkContainers(core: Core, roots: readonly string[]): AsyncGenerator<StoreProblem> {
+  const parked = new Set(core.registry.parkedIds())
   for (const id of core.registry.rowIds()) {
-    if (core.registry.byId(id) !== undefined) continue
+    if (core.registry.byId(id) !== undefined || parked.has(id)) continue
     yield {
       kind: 'damaged',
       object: id,

@@ -38,7 +38,7 @@ export class ContainerRegistry {
   /** Ids of all rows, also of those that could not be read and of those put aside. */
   rowIds(): Set<string> {
     const rows = this.#database.all('SELECT id FROM containers').map((row) => textColumn(row, 'id'))
-    return new Set([...rows, ...this.#parkedIds()])
+    return new Set([...rows, ...this.parkedIds()])
   }
 
   /** Containers on other storage drivers: not shown and not managed, and theirs must stay theirs. */
@@ -51,10 +51,11 @@ export class ContainerRegistry {
 
   /** Whether there is a container of this id, on whatever storage driver, or one is being made. */
   isKnown(id: string): boolean {
-    return this.#byId.has(id) || [...this.#idByName.values()].includes(id) || this.#parkedIds().includes(id)
+    return this.#byId.has(id) || [...this.#idByName.values()].includes(id) || this.parkedIds().includes(id)
   }
 
-  #parkedIds(): string[] {
+  /** Ids of containers on other storage drivers. */
+  parkedIds(): string[] {
     return parkedValues(this.#database, 'containers', 'id')
   }
 

@@ -24,7 +24,7 @@ export type PluginTimes = {
 export type Patience = 'usual' | 'long' | 'short'
 
 /** Docker's: half a minute for a plugin to come up, one minute for an answer, two for work. */
-export const dockerPluginTimes: PluginTimes = {
+const dockerPluginTimes: PluginTimes = {
   retryMs: 30_000,
   answerMs: { usual: 60_000, long: 120_000, short: 10_000 },
 }

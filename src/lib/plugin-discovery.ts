@@ -84,7 +84,7 @@ export async function listPlugins(directories: PluginDirectories): Promise<strin
 }
 
 /** Reads an address like `unix:///run/x.sock` or `tcp://host:port`. Throws invalid. */
-export function parsePluginAddress(text: string, tls?: PluginTls): PluginAddress {
+function parsePluginAddress(text: string, tls?: PluginTls): PluginAddress {
   const match = /^([a-z]+):\/\/(.+)$/.exec(text.trim())
   const [, scheme = '', rest = ''] = match ?? []
   if (scheme === 'unix') return { kind: 'unix', path: rest }

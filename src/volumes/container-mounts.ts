@@ -304,7 +304,8 @@ async function parseRequest(hostConfig: HostConfig, dataRoot: string): Promise<P
 
 function bindOptions(parsed: ParsedMount): string[] {
   const options = [parsed.nonRecursive ? 'bind' : 'rbind']
-  if (parsed.propagation !== '') options.push(parsed.propagation)
+  // Alone, a mount has nothing below it; and crun takes the `r` of the propagation for the bind's.
+  if (parsed.propagation !== '') options.push(parsed.nonRecursive ? parsed.propagation.replace(/^r/, '') : parsed.propagation)
   if (!parsed.writable && parsed.readonlyDepth !== 'top' && !parsed.nonRecursive) options.push('rro')
   return options
 }

@@ -16,16 +16,29 @@ export async function bindSource({ point, createSource }: StoredMount): Promise<
   if (!(await exists(point.Source))) {
     if (!createSource) throw mountConfigError('bind', `bind source path does not exist: ${point.Source}`)
     try {
-      await mkdir(point.Source, { recursive: true })
+      await makeDirectories(point.Source)
     } catch (error) {
+      const reason = errorMessage(error).replace(/^[A-Z0-9]+: (.*), (mkdir) '(.*)'$/, '$2 $3: $1')
       throw new EngineError(
         'internal',
-        `error while creating mount source path '${point.Source}': ${errorMessage(error)}`,
+        `error while creating mount source path '${point.Source}': ${reason}`,
         { cause: error },
       )
     }
   }
   checkPropagation(point.Source, point.Propagation)
+}
+
+/** As mkdir(2) does one by one: Node's own way reports a read-only file system as a path that is not there. */
+async function makeDirectories(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return
+    if (errorCode(error) !== 'ENOENT') throw error
+    await makeDirectories(dirname(path))
+    await mkdir(path)
+  }
 }
 
 /** moby daemon/oci_linux.go: a bind can only share what its source's mount shares. */

@@ -5,7 +5,7 @@ import { PluginVolumeDriver, volumeSubsystem } from './plugin-driver.ts'
 import type { OwnVolumeDriver, VolumeDriver } from './volume-driver.ts'
 
 /** The driver of volumes for which none is named. */
-export const defaultDriver = 'local'
+const defaultDriver = 'local'
 
 /** See the file's head. */
 export class VolumeDrivers {
