@@ -12,8 +12,9 @@ import { imageParts } from './image-parts.ts'
 import { type Line, report } from './measure.ts'
 import { networkParts } from './network-parts.ts'
 import { phaseTable } from './phases.ts'
+import { volumeParts } from './volume-parts.ts'
 
-const allParts: Record<string, Part> = { ...engineParts, ...networkParts, ...imageParts }
+const allParts: Record<string, Part> = { ...engineParts, ...networkParts, ...imageParts, ...volumeParts }
 
 const phases = 'phases'
 

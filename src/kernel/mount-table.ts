@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 
 /** A line of the table. */
-export type MountEntry = { mountPoint: string; isShared: boolean; isSlave: boolean }
+export type MountEntry = {
+  mountPoint: string
+  isShared: boolean
+  isSlave: boolean
+  /** Of the mount itself (`ro`, `nosuid`), not of its file system. */
+  options: readonly string[]
+}
 
 /** All mounts, in the order of the kernel. */
 export function mountTable(text = readFileSync('/proc/self/mountinfo', 'utf8')): MountEntry[] {
@@ -12,9 +18,14 @@ export function mountTable(text = readFileSync('/proc/self/mountinfo', 'utf8')):
     .filter(Boolean)
     .map((line) => {
       const [fields = ''] = line.split(' - ')
-      const [, , , , mountPoint = '', , ...tags] = fields.split(' ')
+      const [, , , , mountPoint = '', options = '', ...tags] = fields.split(' ')
       const has = (tag: string) => tags.some((each) => each.startsWith(`${tag}:`))
-      return { mountPoint: unescapeMountPath(mountPoint), isShared: has('shared'), isSlave: has('master') }
+      return {
+        mountPoint: unescapeMountPath(mountPoint),
+        isShared: has('shared'),
+        isSlave: has('master'),
+        options: options.split(','),
+      }
     })
 }
 
@@ -27,7 +38,7 @@ export async function mountPointsBelow(directories: readonly string[]): Promise<
 
 /** The mount that a path is on: the one with the longest name above it, of those of one name the last. */
 export function mountHolding(path: string, table = mountTable()): MountEntry {
-  let best: MountEntry = { mountPoint: '/', isShared: false, isSlave: false }
+  let best: MountEntry = { mountPoint: '/', isShared: false, isSlave: false, options: [] }
   for (const entry of table) {
     const { mountPoint } = entry
     const isAbove =

@@ -16,6 +16,7 @@ import {
   canFollow,
   copyUp,
   exists,
+  inheritedOptions,
   rejectFile,
   removeSlot,
   type TreeCopy,
@@ -235,7 +236,7 @@ export class ContainerMountService {
     }
     if (name === undefined) {
       await bindSource(stored)
-      return { ...common, type: 'bind', source: point.Source, options: mountOptions(stored) }
+      return { ...common, type: 'bind', source: point.Source, options: mountOptions(stored, point.Source) }
     }
     const path = await this.#volumes.mount(name, userOf(id, point))
     this.#emit('mount', id, stored)
@@ -248,7 +249,9 @@ export class ContainerMountService {
       stored.subpath === ''
         ? path
         : await bindSubpath({ directory: path, subpath: stored.subpath, what: `volume ${name}` }, slot)
-    return { ...common, type: 'bind', source, options: mountOptions(stored) }
+    // A directory of the engine's own is on its data root, which forbids nothing.
+    const options = mountOptions(stored, this.#volumes.isPlain(name) ? undefined : path)
+    return { ...common, type: 'bind', source, options }
   }
 
   async #deactivateOne(id: ContainerId, stored: StoredMount, index: number): Promise<void> {
@@ -305,14 +308,20 @@ async function parseRequest(hostConfig: HostConfig, dataRoot: string): Promise<P
 function bindOptions(parsed: ParsedMount): string[] {
   const options = [parsed.nonRecursive ? 'bind' : 'rbind']
   // Alone, a mount has nothing below it; and crun takes the `r` of the propagation for the bind's.
-  if (parsed.propagation !== '') options.push(parsed.nonRecursive ? parsed.propagation.replace(/^r/, '') : parsed.propagation)
+  if (parsed.propagation !== '')
+    options.push(parsed.nonRecursive ? parsed.propagation.replace(/^r/, '') : parsed.propagation)
   if (!parsed.writable && parsed.readonlyDepth !== 'top' && !parsed.nonRecursive) options.push('rro')
   return options
 }
 
-/** Read-only is taken from the mount point; `rro` (in `options`) carries it into submounts. */
-function mountOptions({ point, options }: StoredMount): string[] {
-  return point.RW ? options.filter((option) => option !== 'rro') : [...options, 'ro']
+/**
+ * Read-only is taken from the mount point; `rro` (in `options`) carries it into submounts. What the mount of `source`
+ * forbids stays forbidden.
+ */
+function mountOptions({ point, options }: StoredMount, source?: string): string[] {
+  const kept = point.RW ? options.filter((option) => option !== 'rro') : [...options, 'ro']
+  const inherited = source === undefined ? [] : inheritedOptions(source)
+  return [...kept, ...inherited.filter((option) => !kept.includes(option))]
 }
 
 /** What a mount of a container is called to a volume's driver: the same after a restart of the daemon. */

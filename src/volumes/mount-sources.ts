@@ -53,6 +53,14 @@ function checkPropagation(source: string, propagation: string): void {
   )
 }
 
+const restrictions = ['ro', 'nosuid', 'nodev', 'noexec']
+
+/** What the source's mount forbids: crun would allow it in the container's, where runc and the kernel keep it. */
+export function inheritedOptions(source: string): string[] {
+  const { options } = mountHolding(source)
+  return restrictions.filter((option) => options.includes(option))
+}
+
 /** Whether a bind of a source can be a slave of the source's mount. */
 export function canFollow(source: string): boolean {
   const { isShared, isSlave } = mountHolding(source)

@@ -186,6 +186,13 @@ export class VolumeService {
     return result
   }
 
+  /** Whether a volume is a directory of the engine's own, without anything mounted on it. */
+  isPlain(name: string): boolean {
+    const record = this.#records.get(name)
+    const isOwn = record !== undefined && this.#drivers.ownOf(record.driver) !== undefined
+    return isOwn && record.options?.['device'] === undefined
+  }
+
   /** Drops a container's claim; `remove` takes the volume away too, unless somebody else holds it. */
   async release(name: string, container: string, remove: boolean): Promise<void> {
     using _lock = await this.#locks.acquire(name)
