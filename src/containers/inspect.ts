@@ -47,7 +47,7 @@ export async function inspectContainer(
     HostConfig: shownHostConfig(record.hostConfig, linksOf(core, record)),
     GraphDriver: core.ports.rootfs.describe(id),
     ...(size === undefined ? {} : { SizeRw: size.writableBytes, SizeRootFs: size.rootBytes }),
-    Mounts: mountPoints(record),
+    Mounts: mountPoints(core, record),
     Config: shownConfig(record.config),
     NetworkSettings: networkSettings(record),
     ...(record.imageManifest === null ? {} : { ImageManifestDescriptor: record.imageManifest }),
@@ -76,9 +76,10 @@ function healthOf(health: Health | null): { Health?: Health } {
   return health === null ? {} : { Health: health }
 }
 
-/** Mounts as clients see them. */
-export function mountPoints(record: ContainerRecord): MountPoint[] {
-  return record.mounts.map(({ point }) => point)
+/** Mounts as clients see them: with where they are now, as some get their place only while they are in use. */
+export function mountPoints(core: Core, record: ContainerRecord): MountPoint[] {
+  const active = new Map(record.activeMounts.map(({ destination, point }) => [destination, point]))
+  return record.mounts.map(({ point }) => core.ports.mounts.place(active.get(point.Destination) ?? point))
 }
 
 /** `/child:/parent/alias` for every link; null for none. */

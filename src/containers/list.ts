@@ -57,7 +57,7 @@ function summarize(core: Core, container: Container, { names, images }: Caches):
     ...(health === null ? {} : { Health: { Status: health.Status, FailingStreak: health.FailingStreak } }),
     HostConfig: { NetworkMode, ...(Annotations === null ? {} : { Annotations }) },
     NetworkSettings: { Networks: endpointsOf(record) },
-    Mounts: mountPoints(record),
+    Mounts: mountPoints(core, record),
   }
 }
 

@@ -173,6 +173,8 @@ export interface ContainerMounts {
   }): Promise<PreparedMounts>
   /** At start, with the root file system mounted: makes sources ready, copies up image content, mounts drivers. */
   activate(id: ContainerId, mounts: StoredMount[], rootfs: string): Promise<ResolvedMount[]>
+  /** A mount point with where it is now: the data root may have been moved since the container was made. */
+  place(point: MountPoint): MountPoint
   /** At exit. */
   deactivate(id: ContainerId, mounts: StoredMount[]): Promise<void>
   /** At rm: drops the container's hold; `removeAnonymous` is `rm -v` and `--rm`. */

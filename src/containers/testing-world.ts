@@ -157,6 +157,7 @@ export class FakeWorld {
         this.#step('mounts.activate')
         return []
       },
+      place: (point) => point,
       deactivate: async () => this.note('mounts.deactivate'),
       release: async (id, _mounts, removeAnonymous) => {
         this.#step('mounts.release')

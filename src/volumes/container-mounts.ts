@@ -115,6 +115,13 @@ export class ContainerMountService {
     return resolved
   }
 
+  /** A mount point with where its volume is now: the data root may have been moved since the container was made. */
+  place(point: MountPoint): MountPoint {
+    const { Type: type, Driver: driver = '', Name: name = '' } = point
+    const place = type === 'volume' ? this.#volumes.placeOf(driver, name) : undefined
+    return place === undefined || place === point.Source ? point : { ...point, Source: place }
+  }
+
   async deactivate(id: ContainerId, mounts: StoredMount[]): Promise<void> {
     for (const [index, stored] of mounts.entries()) await this.#deactivateOne(id, stored, index)
   }

@@ -186,6 +186,11 @@ export class VolumeService {
     return result
   }
 
+  /** Where a volume of a driver of the engine's own is; undefined for those of plugins. */
+  placeOf(driver: string, name: string): string | undefined {
+    return this.#drivers.ownOf(driver)?.path(name)
+  }
+
   /** Whether a volume is a directory of the engine's own, without anything mounted on it. */
   isPlain(name: string): boolean {
     const record = this.#records.get(name)

@@ -1,6 +1,7 @@
 /** Storage drivers under a whole daemon: which one is taken, what info says, changing it, and what outlives what. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { mountLoop } from '../../fixtures/loop-file-system.ts'
@@ -52,6 +53,50 @@ test('changing the driver starts empty, going back brings all back, and what run
   await daemon.stop()
   daemon.setFlag('--storage-driver', '')
   await assert.rejects(daemon.start(), /contains several valid graphdrivers: overlay2, vfs; Please cleanup/)
+})
+
+test('another data root starts empty, going back brings all back, and a copy works elsewhere', async () => {
+  await using daemon = await startDaemon()
+  await daemon.loadBusybox()
+  await docker(
+    daemon,
+    'run',
+    '--name',
+    'box',
+    '-v',
+    'data:/data',
+    '-v',
+    '/own',
+    'busybox',
+    'sh',
+    '-c',
+    'echo 1 | tee /data/f /own/f > /f',
+  )
+  const move = async (root: string) => {
+    await daemon.stop()
+    daemon.setFlag('--data-root', root)
+    await daemon.start()
+  }
+  const other = join(daemon.names.root, 'other')
+  await move(other)
+  assert.equal(await docker(daemon, 'ps', '-aq'), '')
+  assert.equal(await docker(daemon, 'volume', 'ls', '-q'), '')
+  await move(daemon.dataRoot)
+  assert.equal(await docker(daemon, 'ps', '-a', '--format', '{{.Names}}'), 'box')
+  await daemon.stop()
+  const copy = join(daemon.names.root, 'copy')
+  execFileSync('cp', ['-a', daemon.dataRoot, copy])
+  rmSync(daemon.dataRoot, { recursive: true })
+  await move(copy)
+  assert.equal(
+    await docker(daemon, 'run', '--rm', '--volumes-from', 'box', 'busybox', 'cat', '/data/f', '/own/f'),
+    '1\n1',
+  )
+  assert.match(await docker(daemon, 'diff', 'box'), /^A \/f$/m)
+  const mountpoint = '{{range .Mounts}}{{if eq .Name "data"}}{{.Source}}{{end}}{{end}}'
+  assert.equal(await docker(daemon, 'inspect', '-f', mountpoint, 'box'), join(copy, 'volumes/data/_data'))
+  await docker(daemon, 'rm', '-v', 'box')
+  await docker(daemon, 'volume', 'rm', 'data')
 })
 
 test('a FUSE process of fuse-overlayfs outlives the daemon, and a container whose process died starts again', async () => {
