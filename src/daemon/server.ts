@@ -14,7 +14,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Log } from '../lib/log.ts'
 import { apiVersions, formatApiVersion, matchApiVersion } from '../spec/api-version.ts'
-import { EngineError, errorKinds, errorMessage } from '../spec/errors.ts'
+import { EngineError, errorKinds, errorMessage, firstError } from '../spec/errors.ts'
 import { encodeJson } from '../lib/http-json.ts'
 import { Exchange } from './exchange.ts'
 import { interceptHijacks, type HijackedConnection } from './hijack.ts'
@@ -188,14 +188,16 @@ export class ApiServer {
     response.setHeader('Access-Control-Allow-Methods', 'HEAD, GET, POST, DELETE, PUT, OPTIONS')
   }
 
-  #answerError(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+  #answerError(thrown: unknown, request: IncomingMessage, response: ServerResponse): void {
+    const error = firstError(thrown)
+    if (error !== thrown) this.#options.log.error('undoing failed too', { path: request.url, error: thrown })
     const status = error instanceof EngineError ? errorKinds[error.kind] : 500
     const fields = { method: request.method, path: request.url, status, error }
     if (error instanceof EngineError && status < 500)
       this.#options.log.debug('request refused', { ...fields, error: error.message })
     else if (error instanceof EngineError)
       this.#options.log.warn('request failed', { ...fields, error: error.message })
-    else if (!request.socket.destroyed) this.#options.log.error('request failed', fields)
+    else if (response.socket?.destroyed === false) this.#options.log.error('request failed', fields)
     if (response.headersSent || response.destroyed || response.socket === null) {
       // In the middle of a stream the only way to say so is to cut it off.
       response.destroy()

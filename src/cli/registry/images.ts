@@ -4,12 +4,6 @@ import type { CommandEntry } from '../command.ts'
 /** See the file's description. */
 export const imageEntries: readonly CommandEntry[] = [
   {
-    names: ['image bootstrap'],
-    usage: '[OPTIONS] busybox|debian:RELEASE',
-    summary: "Make a base image of Debian's packages, without a registry",
-    load: async () => (await import('../commands/image-bootstrap.ts')).command,
-  },
-  {
     names: ['image history', 'history'],
     usage: '[OPTIONS] IMAGE',
     summary: 'Show how an image came about',
