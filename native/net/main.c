@@ -1,17 +1,22 @@
 /*
  * wharf-net PATH: descriptor 3 is a listening socket of packets at PATH. The daemon connects to it and is told what there
- * is, `have ID` with both sockets of each sandbox and then `ready`; one packet from the daemon is one of
+ * is, `have ID` with both sockets of each sandbox, `port ID` with that of each port, and then `ready`; one packet from
+ * the daemon is one of
  *
  *   begin                        a daemon that has just started goes through all there is
  *   endpoint NETWORK ID ...      sets who is called what (names.c)
  *   forget NETWORK ID
  *   sandbox ID ...               sets what a sandbox sees (sandbox.c); with its two sockets when it is new
  *   close ID
+ *   port ID [ADDRESS PORT]       holds a socket, and relays its connections to there; with the socket when it is new
+ *   unport ID
  *   sweep                        what was not set since `begin` goes
  *   watch                        with a descriptor that is held open as long as this process lives
+ *   ping                         `pong`: all before it is done
  *   quit
  *
- * fields ended by zero bytes. It ends when there is nothing to do: no sandbox and no daemon, or its socket was removed.
+ * fields ended by zero bytes. It ends when there is nothing to do: neither sandbox nor port, and no daemon; or its
+ * socket was removed.
  */
 #define _GNU_SOURCE
 #include "net.h"
@@ -53,28 +58,38 @@ void wait_change(struct waited *waited, unsigned events) {
   epoll_ctl(epoll, EPOLL_CTL_MOD, waited->fd, &(struct epoll_event){.events = events, .data.ptr = waited});
 }
 
+void wait_stop(struct waited *waited) { epoll_ctl(epoll, EPOLL_CTL_DEL, waited->fd, NULL); }
+
 void wait_end(struct waited *waited) {
   if (waited->kind == KIND_GONE) return;
   /* The daemon holds copies of sockets, so closing alone would not end the waiting. */
-  epoll_ctl(epoll, EPOLL_CTL_DEL, waited->fd, NULL);
+  wait_stop(waited);
   close(waited->fd);
   waited->kind = KIND_GONE;
 }
 
-static bool tell(const char *text, size_t size, const int *descriptors) {
+static bool tell(const char *text, size_t size, const int *descriptors, size_t count) {
   union {
     struct cmsghdr head;
     char bytes[CMSG_SPACE(2 * sizeof(int))];
   } extra = {0};
   struct iovec part = {(void *)text, size};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-  if (descriptors != NULL) {
+  if (count > 0) {
     message.msg_control = &extra;
-    message.msg_controllen = sizeof extra.bytes;
-    extra.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(2 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-    memcpy(CMSG_DATA(&extra.head), descriptors, 2 * sizeof(int));
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    extra.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(&extra.head), descriptors, count * sizeof(int));
   }
   return sendmsg(control.fd, &message, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+static bool tell_of(const char *word, const char *id, const int *descriptors, size_t count) {
+  char text[8 + 256] = {0};
+  size_t size = strlen(word) + 1;
+  strcpy(text, word);
+  strncpy(text + size, id, 255);
+  return tell(text, size + strlen(text + size), descriptors, count);
 }
 
 /* A daemon connects; one that was there before is gone or will be. */
@@ -88,12 +103,10 @@ static void greet(void) {
   /* A daemon that does not listen must not hold the resolver up. */
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = 2}, sizeof(struct timeval));
   bool told = true;
-  for (struct sandbox *sandbox = sandboxes; told && sandbox != NULL; sandbox = sandbox->next) {
-    char text[5 + 256] = "have";
-    strncpy(text + 5, sandbox->id, sizeof text - 6);
-    told = tell(text, 5 + strlen(text + 5), (int[]){sandbox->datagrams.fd, sandbox->connections.fd});
-  }
-  if (!told || !tell("ready", 5, NULL) || !wait_for(&control, EPOLLIN)) wait_end(&control);
+  for (struct sandbox *sandbox = sandboxes; told && sandbox != NULL; sandbox = sandbox->next)
+    told = tell_of("have", sandbox->id, (int[]){sandbox->datagrams.fd, sandbox->connections.fd}, 2);
+  for (struct port *port = ports; told && port != NULL; port = port->next) told = tell_of("port", port->id, &port->waited.fd, 1);
+  if (!told || !tell("ready", 5, NULL, 0) || !wait_for(&control, EPOLLIN)) wait_end(&control);
 }
 
 /* Takes up to two descriptors and uses or closes them. */
@@ -101,11 +114,14 @@ static void obey(struct fields fields, int *descriptors) {
   const char *word = field(&fields), *first = field(&fields);
   if (word == NULL) return;
   if (strcmp(word, "begin") == 0) generation++;
-  else if (strcmp(word, "sweep") == 0) sandbox_sweep(generation), names_sweep(generation);
+  else if (strcmp(word, "sweep") == 0) sandbox_sweep(generation), names_sweep(generation), port_sweep(generation);
   else if (strcmp(word, "quit") == 0) exit(0);
+  else if (strcmp(word, "ping") == 0) tell("pong", 4, NULL, 0);
   else if (strcmp(word, "watch") == 0 && watch < 0) watch = descriptors[0], descriptors[0] = -1;
   else if (first == NULL) return;
   else if (strcmp(word, "close") == 0) sandbox_close(first);
+  else if (strcmp(word, "unport") == 0) port_close(first);
+  else if (strcmp(word, "port") == 0) port_set(first, fields, descriptors[0], generation), descriptors[0] = -1;
   else if (strcmp(word, "sandbox") == 0) {
     bool both = descriptors[0] >= 0 && descriptors[1] >= 0;
     sandbox_set(first, fields, both ? descriptors[0] : -1, both ? descriptors[1] : -1, generation);
@@ -148,6 +164,8 @@ static void serve(struct waited *waited, unsigned events) {
     case KIND_CONNECTIONS: return sandbox_connections((struct sandbox *)((char *)waited - offsetof(struct sandbox, connections)));
     case KIND_STREAM: return stream_ready((struct stream *)waited, events);
     case KIND_UPSTREAM: return forward_ready(waited, events);
+    case KIND_PORT: return port_connections((struct port *)waited);
+    case KIND_RELAY: return relay_ready(waited, events);
     case KIND_GONE: return;
   }
 }
@@ -184,9 +202,10 @@ int main(int count, char **arguments) {
     int timeout = sooner(forward_timers(), streams_idle());
     if (control.kind == KIND_GONE) {
       timeout = sooner(timeout, LOOK_MS);
-      if ((greeted && sandboxes == NULL) || is_removed()) return 0;
+      if ((greeted && sandboxes == NULL && ports == NULL) || is_removed()) return 0;
     }
     sandbox_bury();
+    port_bury();
     forward_bury();
     int ready = epoll_wait(epoll, events, 64, timeout);
     if (ready < 0 && errno != EINTR) return 1;

@@ -1,7 +1,8 @@
 /*
- * The keeper of names: one process for all sandboxes of a daemon. It answers the resolver's sockets that stand inside
- * each sandbox, from a table that the daemon writes, and passes other names on to resolvers outside; it outlives the
- * daemon, so names go on resolving without one. Mechanism only: who sees which names comes from the daemon.
+ * The networks' keeper: one process for all sandboxes of a daemon. It answers the resolver's sockets that stand inside
+ * each sandbox, from a table that the daemon writes, and passes other names on to resolvers outside; it holds published
+ * ports and relays the connections that the kernel cannot lead. It outlives the daemon, so all that goes on without one.
+ * Mechanism only: who sees which names, and which port leads where, comes from the daemon.
  *
  *   main.c      life cycle, the event loop, the daemon's socket, what it says
  *   sandbox.c   sandboxes and their sockets: datagrams, streams
@@ -10,6 +11,7 @@
  *   message.c   reading and writing DNS messages (RFC 1035, 2782, 6891)
  *   forward.c   passing on, several resolvers in turn
  *   cache.c     answers from outside, for as long as they say (RFC 2308)
+ *   ports.c     published ports: held, relayed
  *   table.c     hash tables
  *
  * One thread. Every packet may be hostile, and so may be every answer from outside; the daemon is trusted.
@@ -154,7 +156,7 @@ struct found names_reverse(const struct views *views, const struct address *addr
 size_t answer_local(const struct views *views, const struct query *query, uint8_t *to, size_t limit);
 
 /* sandbox.c */
-enum kind { KIND_GONE, KIND_LISTENER, KIND_CONTROL, KIND_DATAGRAMS, KIND_CONNECTIONS, KIND_STREAM, KIND_UPSTREAM };
+enum kind { KIND_GONE, KIND_LISTENER, KIND_CONTROL, KIND_DATAGRAMS, KIND_CONNECTIONS, KIND_STREAM, KIND_UPSTREAM, KIND_PORT, KIND_RELAY };
 /* What an event belongs to: the first member of all that is waited for. */
 struct waited {
   enum kind kind;
@@ -223,10 +225,31 @@ void cache_put(const void *key, size_t key_size, const uint8_t *answer, size_t s
 #define CACHE_ENTRIES 4096
 size_t cache_count(void);
 
+/* ports.c */
+struct port {
+  struct waited waited;
+  char *id;
+  struct sockaddr_storage target;
+  bool waiting; /* for connections, to relay them */
+  struct node by_id;
+  struct port *previous, *next, *buried;
+  unsigned generation;
+};
+extern struct port *ports;
+/* Holds a port, or changes one that is held (-1). Fields: address and port to relay to, or none. */
+void port_set(const char *id, struct fields fields, int fd, unsigned generation);
+void port_close(const char *id);
+void port_sweep(unsigned generation);
+void port_connections(struct port *port);
+void relay_ready(struct waited *waited, unsigned events);
+void port_bury(void);
+
 /* main.c */
 int64_t now_ms(void);
 bool wait_for(struct waited *waited, unsigned events);
 void wait_change(struct waited *waited, unsigned events);
+/* Ends the waiting alone. */
+void wait_stop(struct waited *waited);
 /* Ends the waiting and closes. */
 void wait_end(struct waited *waited);
 /* Takes what the daemon has said. To be called between reading a packet and answering it: a name that was changed

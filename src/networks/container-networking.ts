@@ -186,7 +186,7 @@ export class SandboxNetworking {
     const record = newRecord(request, sandbox)
     record.linkLines = this.#linkLines(request)
     const live = new LiveSandbox(record, sandbox)
-    if (sandbox !== undefined) undo.defer(() => this.#core.names.close(sandbox.id))
+    if (sandbox !== undefined) undo.defer(() => this.#core.keeper.close(sandbox.id))
     const wishes = portWishes(request.portBindings, request.exposedPorts, request.publishAllPorts)
     for (const { network, settings } of this.#endpointsOf(request)) {
       const found = this.#core.parts.table.find(network)
@@ -235,10 +235,10 @@ export class SandboxNetworking {
     const rules = this.#joiner.rules(live)
     firewall.unpublish(rules)
     for (const endpoint of live.record.endpoints) {
-      this.#core.names.remove(endpoint.networkId, endpoint.id)
+      this.#core.keeper.remove(endpoint.networkId, endpoint.id)
       releaseEndpoint(table.get(endpoint.networkId), endpoint)
     }
-    if (live.sandbox !== undefined) this.#core.names.close(live.sandbox.id)
+    if (live.sandbox !== undefined) this.#core.keeper.close(live.sandbox.id)
     live[Symbol.dispose]()
     live.sandbox?.remove()
     flushPorts(rules)
@@ -277,11 +277,10 @@ export class SandboxNetworking {
   #holdAgain(live: LiveSandbox): void {
     const found = this.#joiner.target(live)
     if (found === undefined || live.record.ports.length === 0) return
-    const { settings, reservations, firewall, log } = this.#core.parts
+    const { settings, reservations, firewall } = this.#core.parts
     live.ports = PublishedPorts.reserve(wishesOf(live.record.ports), found.target, {
       reservations,
       publishAddress: settings.publishAddress,
-      log,
     })
     firewall.publish(this.#joiner.rules(live))
   }

@@ -199,7 +199,7 @@ function rules(table: string): string {
     chain('publish', '', [
       'dnat ip to ip daddr . meta l4proto . th dport map @ports4',
       'dnat ip to meta l4proto . th dport map @anyports4',
-      // Nothing routes a packet from ::1 to another host: connections to [::1] are taken over by the daemon.
+      // Nothing routes a packet from ::1 to another host: connections to [::1] are relayed.
       'ip6 daddr ::1 return',
       'dnat ip6 to ip6 daddr . meta l4proto . th dport map @ports6',
       'dnat ip6 to meta l4proto . th dport map @anyports6',

@@ -7,7 +7,7 @@ import { EngineError } from '../spec/errors.ts'
 import type { EndpointRecord } from './endpoint.ts'
 import type { Firewall } from './firewall.ts'
 import type { LiveSandbox } from './live-sandbox.ts'
-import type { NameKeeper } from './name-keeper.ts'
+import type { NetworkKeeper } from './network-keeper.ts'
 import type { NetworkTable } from './network-table.ts'
 import type { PortReservations } from './port-reservations.ts'
 import { hostServices } from './service-names.ts'
@@ -39,13 +39,13 @@ export type NetworkCoreParts = {
 /** See the file's head. */
 export class NetworkCore implements EndpointContext {
   readonly parts: NetworkCoreParts
-  readonly names: NameKeeper
+  readonly keeper: NetworkKeeper
   readonly services: ReadonlyMap<string, string[]> = hostServices()
   readonly live = new Map<ContainerId, LiveSandbox>()
 
-  constructor(parts: NetworkCoreParts, names: NameKeeper) {
+  constructor(parts: NetworkCoreParts, keeper: NetworkKeeper) {
     this.parts = parts
-    this.names = names
+    this.keeper = keeper
   }
 
   network(id: string) {

@@ -21,7 +21,7 @@ import { Firewall, type BridgeRules } from './firewall.ts'
 import { HostForward } from './host-forward.ts'
 import { DefaultIpam } from './ipam.ts'
 import { LiveSandbox } from './live-sandbox.ts'
-import { NameKeeper } from './name-keeper.ts'
+import { NetworkKeeper } from './network-keeper.ts'
 import { NetworkCore, type NetworkEvents } from './network-core.ts'
 import type { NetworkRecord } from './network-record.ts'
 import { NetworkService } from './network-service.ts'
@@ -73,6 +73,8 @@ export class Networks implements AsyncDisposable {
       new SpecialDriver('host'),
       new SpecialDriver('null'),
     ]
+    const { keeperProgram: program, runRoot } = settings
+    const keeper = new NetworkKeeper({ program, runRoot, log: log.child('keeper') })
     this.#core = new NetworkCore(
       {
         settings,
@@ -91,9 +93,9 @@ export class Networks implements AsyncDisposable {
           log,
         }),
         records: new SandboxRecords(settings.runRoot),
-        reservations: new PortReservations(ephemeralRange),
+        reservations: new PortReservations(ephemeralRange, keeper),
       },
-      new NameKeeper({ program: settings.keeperProgram, runRoot: settings.runRoot, log: log.child('names') }),
+      keeper,
     )
     this.service = new NetworkService(this.#core, parts.clock, parts.ids)
     this.containers = new SandboxNetworking(this.#core)
@@ -106,7 +108,7 @@ export class Networks implements AsyncDisposable {
     const { table, firewall } = this.#core.parts
     if (settings.enableForwarding) writeSysctl('net/ipv4/ip_forward', '1')
     const stored = table.stored()
-    this.#core.names.adopt()
+    this.#core.keeper.adopt()
     // Running containers are never without their network's rules, not while the daemon starts either.
     const rules = stored.flatMap((record) => this.#storedRules(record))
     firewall.setup(rules)
@@ -134,7 +136,7 @@ export class Networks implements AsyncDisposable {
 
   /** Removes namespaces, records and ports that belong to none of these containers; fills the warm store. */
   async reconcile(containers: Iterable<ContainerId>): Promise<void> {
-    const { names } = this.#core
+    const { keeper } = this.#core
     const { records, firewall, store, settings, log } = this.#core.parts
     const wanted = new Set(containers)
     const keptPaths = new Set(store.readyPaths())
@@ -154,7 +156,7 @@ export class Networks implements AsyncDisposable {
       log.info('removing a network namespace that nobody owns', { path })
       removeNamespace(path)
     }
-    names.sweep()
+    keeper.sweep()
     store.refill()
   }
 
@@ -163,7 +165,7 @@ export class Networks implements AsyncDisposable {
     const { table, firewall, records, store, settings } = this.#core.parts
     for (const [id, live] of this.#core.live) await this.containers.remove(id, live.state())
     store[Symbol.dispose]()
-    this.#core.names.end()
+    this.#core.keeper.end()
     for (const id of records.list()) records.remove(id)
     for (const path of namespacePaths(settings.runRoot)) removeNamespace(path)
     for (const record of table.all()) {
@@ -178,7 +180,7 @@ export class Networks implements AsyncDisposable {
     const { store, firewall, socket } = this.#core.parts
     clearInterval(this.#timer)
     this.#hostForward[Symbol.dispose]()
-    this.#core.names[Symbol.dispose]()
+    this.#core.keeper[Symbol.dispose]()
     for (const live of this.#core.live.values()) live[Symbol.dispose]()
     this.#core.live.clear()
     store[Symbol.dispose]()

@@ -3,12 +3,27 @@ import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { parseIp, type IpAddress } from './ip-address.ts'
-import { PortReservations } from './port-reservations.ts'
+import type { BoundSocket } from '../kernel/netns-socket.ts'
+import { PortReservations, type PortHolder } from './port-reservations.ts'
 
 const loopback = parseIp('127.0.0.1') as IpAddress
 const other = parseIp('127.0.0.2') as IpAddress
 const any = parseIp('0.0.0.0') as IpAddress
 const range = () => ({ first: 61500, last: 61600 })
+/** Keeps sockets here, as long as the ports are held. */
+function holder(): PortHolder {
+  const held = new Map<string, BoundSocket>()
+  return {
+    claimPort: () => undefined,
+    holdPort: (id, socket) => void held.set(id, socket),
+    relayPort: () => {},
+    settle: () => {},
+    releasePorts: (ids) => {
+      for (const id of ids) held.get(id)?.[Symbol.dispose]()
+    },
+  }
+}
+
 const request = (addresses: IpAddress[], first: number, last = first) => ({
   protocol: 'tcp' as const,
   addresses,
@@ -18,7 +33,7 @@ const request = (addresses: IpAddress[], first: number, last = first) => ({
 })
 
 test('a port is held once, given back when disposed', () => {
-  const ports = new PortReservations(range)
+  const ports = new PortReservations(range, holder())
   const held = ports.reserve(request([any], 0))
   assert.ok(held.port >= 61500 && held.port <= 61600)
   assert.throws(() => ports.reserve(request([loopback], held.port)), {
@@ -29,14 +44,14 @@ test('a port is held once, given back when disposed', () => {
 })
 
 test('different addresses may have the same port', () => {
-  const ports = new PortReservations(range)
+  const ports = new PortReservations(range, holder())
   using first = ports.reserve(request([loopback], 0))
   using second = ports.reserve(request([other], first.port))
   assert.equal(second.port, first.port)
 })
 
 test('a range gives its first free port and ends', () => {
-  const ports = new PortReservations(range)
+  const ports = new PortReservations(range, holder())
   using first = ports.reserve(request([other], 61610, 61611))
   using second = ports.reserve(request([other], 61610, 61611))
   assert.deepEqual([first.port, second.port], [61610, 61611])
@@ -44,7 +59,7 @@ test('a range gives its first free port and ends', () => {
 })
 
 test('a port that another program listens on is noticed, and a held one cannot be listened on', async () => {
-  const ports = new PortReservations(range)
+  const ports = new PortReservations(range, holder())
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -60,7 +75,7 @@ test('a port that another program listens on is noticed, and a held one cannot b
 })
 
 test('a failed reservation of several addresses holds none', () => {
-  const ports = new PortReservations(range)
+  const ports = new PortReservations(range, holder())
   using held = ports.reserve(request([other], 0))
   assert.throws(() => ports.reserve(request([loopback, other], held.port)))
   ports.reserve(request([loopback], held.port))[Symbol.dispose]()

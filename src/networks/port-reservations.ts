@@ -1,7 +1,7 @@
 /**
  * Published host ports are held by a bound socket each, so that nobody else on the host takes them. Stream sockets
  * listen too, or another program could still start to; connections never arrive at them, except over IPv6 where
- * the kernel cannot translate (see `port-relay.ts`).
+ * the kernel cannot translate: those are relayed.
  */
 import { EngineError, errorCode } from '../spec/errors.ts'
 import { bindSocket, type BoundSocket, type TransportProtocol } from '../kernel/netns-socket.ts'
@@ -17,12 +17,22 @@ export type PortRequest = {
   target: string
 }
 
+/** Where sockets are kept that hold ports, beyond the daemon's end. */
+export interface PortHolder {
+  claimPort(id: string): BoundSocket | undefined
+  holdPort(id: string, socket: BoundSocket): void
+  relayPort(id: string, target: { host: string; port: number }): void
+  /** They are free after the next `settle`. */
+  releasePorts(ids: readonly string[]): void
+  settle(): void
+}
+
 /** A held port. Disposing lets go. */
 export type HeldPort = Disposable & {
   readonly port: number
   readonly addresses: readonly IpAddress[]
-  /** The socket of each address; none where the kernel has no sockets of the protocol. */
-  readonly sockets: ReadonlyMap<IpAddress, BoundSocket>
+  /** Connections to one of the addresses that the kernel does not lead elsewhere are relayed from now on. */
+  relay(address: IpAddress, target: { host: string; port: number }): void
 }
 
 type Entry = { protocol: TransportProtocol; address: IpAddress; port: number }
@@ -32,11 +42,13 @@ export class PortReservations {
   /** By protocol and port. */
   readonly #entries = new Map<string, Set<Entry>>()
   readonly #range: () => { first: number; last: number }
+  readonly #holder: PortHolder
   #lastRandom = 0
 
   /** `range` reads the range for random ports: that of the kernel's ephemeral ports. */
-  constructor(range: () => { first: number; last: number }) {
+  constructor(range: () => { first: number; last: number }, holder: PortHolder) {
     this.#range = range
+    this.#holder = holder
   }
 
   /** Holds a port. Throws as Docker words it. */
@@ -55,6 +67,11 @@ export class PortReservations {
       return held
     }
     throw new EngineError('internal', 'all ports are allocated')
+  }
+
+  /** Waits, for a moment, until held ports that were let go of are free. */
+  settle(): void {
+    this.#holder.settle()
   }
 
   #tryTake(request: PortRequest, port: number): HeldPort | undefined {
@@ -92,25 +109,40 @@ export class PortReservations {
 
   #bind(request: PortRequest, port: number): HeldPort {
     const { protocol, addresses } = request
+    const ids = new Map(addresses.map((address) => [address, `${protocol} ${formatIp(address)} ${port}`]))
     using undo = new DisposableStack()
-    const sockets = new Map<IpAddress, BoundSocket>()
-    for (const address of addresses) {
-      const socket = openSocket({ protocol, address, port })
+    const sockets = new Map<string, BoundSocket>()
+    for (const [address, id] of ids) {
+      const socket = this.#holder.claimPort(id) ?? openSocket({ protocol, address, port })
       if (socket === undefined) continue
-      sockets.set(address, undo.use(socket))
+      sockets.set(id, undo.use(socket))
       if (protocol !== 'udp') socket.listen(0)
     }
-    const entries = addresses.map((address): Entry => ({ protocol, address, port }))
-    const key = `${protocol} ${port}`
+    undo.move()
+    for (const [id, socket] of sockets) this.#holder.holdPort(id, socket)
+    const forget = this.#enter(addresses.map((address): Entry => ({ protocol, address, port })))
+    return {
+      port,
+      addresses,
+      relay: (address, target) => this.#holder.relayPort(ids.get(address) ?? '', target),
+      [Symbol.dispose]: () => {
+        forget()
+        this.#holder.releasePorts([...sockets.keys()])
+      },
+    }
+  }
+
+  /** Enters ports of one protocol and number; answers what takes them out. */
+  #enter(entries: Entry[]): () => void {
+    const [first] = entries
+    const key = `${first?.protocol} ${first?.port}`
     const present = this.#entries.get(key) ?? new Set()
     this.#entries.set(key, present)
     for (const entry of entries) present.add(entry)
-    const held = undo.move()
-    held.defer(() => {
+    return () => {
       for (const entry of entries) present.delete(entry)
-      if (present.size === 0) this.#entries.delete(key)
-    })
-    return { port, addresses, sockets, [Symbol.dispose]: () => held.dispose() }
+      if (present.size === 0 && this.#entries.get(key) === present) this.#entries.delete(key)
+    }
   }
 }
 

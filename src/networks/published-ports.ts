@@ -2,10 +2,8 @@
 import { EngineError, errorCode } from '../spec/errors.ts'
 import type { PortMap } from '../spec/container-config.ts'
 import type { TransportProtocol } from '../kernel/netns-socket.ts'
-import type { Log } from '../lib/log.ts'
 import type { PublishedPort } from './firewall.ts'
 import { formatIp, parseIp, type IpAddress } from './ip-address.ts'
-import { PortRelay } from './port-relay.ts'
 import type { HeldPort, PortReservations } from './port-reservations.ts'
 
 /** A binding as asked for: a container port, a host address or none, a host port, a range or any. */
@@ -97,17 +95,16 @@ function wishAddresses(wish: PortWish, target: PortTarget, fallback: string): Ip
   ].filter((any) => any !== undefined)
 }
 
-/** Held host ports of one container. Disposing closes sockets and relays. */
+/** A way in that is relayed: connections over IPv6. */
+type Relay = { held: HeldPort; address: IpAddress; containerPort: number }
+
+/** Held host ports of one container. Disposing lets go of them. */
 export class PublishedPorts implements Disposable {
   readonly records: PortRecord[]
   readonly #owned: DisposableStack
-  readonly #relays: { relay: PortRelay; containerPort: number }[]
+  readonly #relays: Relay[]
 
-  private constructor(
-    records: PortRecord[],
-    owned: DisposableStack,
-    relays: { relay: PortRelay; containerPort: number }[],
-  ) {
+  private constructor(records: PortRecord[], owned: DisposableStack, relays: Relay[]) {
     this.records = records
     this.#owned = owned
     this.#relays = relays
@@ -117,11 +114,12 @@ export class PublishedPorts implements Disposable {
   static reserve(
     wishes: PortWish[],
     target: PortTarget,
-    options: { reservations: PortReservations; publishAddress: string; log: Log },
+    options: { reservations: PortReservations; publishAddress: string },
   ): PublishedPorts {
     using undo = new DisposableStack()
+    if (wishes.length > 0) undo.defer(() => options.reservations.settle())
     const records: PortRecord[] = []
-    const relays: { relay: PortRelay; containerPort: number }[] = []
+    const relays: Relay[] = []
     for (const wish of wishes) {
       const { protocol, containerPort } = wish
       const isRouted4 = target.routed4 && target.address4 !== ''
@@ -136,10 +134,9 @@ export class PublishedPorts implements Disposable {
       undo.use(held)
       for (const address of held.addresses) {
         records.push({ protocol, containerPort, hostAddress: formatIp(address), hostPort: held.port })
-        const socket = held.sockets.get(address)
-        if (address.family !== 6 || protocol !== 'tcp' || socket === undefined) continue
-        const relay = new PortRelay(socket, relayTarget(target, containerPort), options.log)
-        relays.push({ relay: undo.use(relay), containerPort })
+        if (address.family !== 6 || protocol !== 'tcp') continue
+        held.relay(address, relayTarget(target, containerPort))
+        relays.push({ held, address, containerPort })
       }
     }
     return new PublishedPorts(records, undo.move(), relays)
@@ -147,7 +144,9 @@ export class PublishedPorts implements Disposable {
 
   /** The connections taken over go to another address from now on. */
   retarget(target: PortTarget): void {
-    for (const { relay, containerPort } of this.#relays) relay.target = relayTarget(target, containerPort)
+    for (const { held, address, containerPort } of this.#relays) {
+      held.relay(address, relayTarget(target, containerPort))
+    }
   }
 
   [Symbol.dispose](): void {

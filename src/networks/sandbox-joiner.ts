@@ -19,7 +19,7 @@ import { bridgeOptions, type NetworkRecord } from './network-record.ts'
 import type { OpenNetwork } from './network-table.ts'
 import { firewallPorts, PublishedPorts, type PortTarget, type PortWish } from './published-ports.ts'
 import { gatewayEndpoint, publishingEndpoint, setDefaultRoutes } from './sandbox-links.ts'
-import type { VisibleNetwork } from './name-keeper.ts'
+import type { VisibleNetwork } from './network-keeper.ts'
 import { openResolverSockets, redirectResolver } from './sandbox-resolver.ts'
 import { endpointServices } from './service-names.ts'
 
@@ -54,14 +54,14 @@ export class SandboxJoiner {
     endpoints.push(record)
     undo.defer(() => endpoints.splice(endpoints.indexOf(record), 1))
     this.#register(live, record)
-    undo.defer(() => this.#core.names.remove(record.networkId, record.id))
+    undo.defer(() => this.#core.keeper.remove(record.networkId, record.id))
     return record
   }
 
   /** Takes an endpoint off a sandbox that goes on. */
   leave(live: LiveSandbox, endpoint: EndpointRecord): void {
     const { endpoints } = live.record
-    this.#core.names.remove(endpoint.networkId, endpoint.id)
+    this.#core.keeper.remove(endpoint.networkId, endpoint.id)
     endpoints.splice(endpoints.indexOf(endpoint), 1)
     if (endpoint.link !== undefined && live.sandbox !== undefined) {
       this.#core.driver(endpoint.driver).leave(live.sandbox, endpoint.link)
@@ -88,7 +88,7 @@ export class SandboxJoiner {
   /** Registers an endpoint that was there before the daemon. */
   #register(live: LiveSandbox, endpoint: EndpointRecord): void {
     if (endpoint.dnsNames.length === 0) return
-    this.#core.names.set(endpoint.networkId, endpoint.id, {
+    this.#core.keeper.set(endpoint.networkId, endpoint.id, {
       names: endpoint.dnsNames,
       addresses: endpointAddresses(endpoint),
       services: endpointServices(live.record.request, this.#core.services),
@@ -103,17 +103,17 @@ export class SandboxJoiner {
   /** Brings the resolver up to date, and starts it with the first network that has names. */
   serveNames(live: LiveSandbox): void {
     const { record, sandbox } = live
-    const { names } = this.#core
+    const { keeper } = this.#core
     if (sandbox === undefined) return
     const wanted = record.endpoints.some((endpoint) => endpoint.dnsNames.length > 0)
-    if (!wanted && !names.serves(sandbox.id)) return
+    if (!wanted && !keeper.serves(sandbox.id)) return
     const isNew = record.dns === undefined
     const view = {
       networks: this.#visible(record.endpoints),
       servers: this.#leadsOutside(record.endpoints) ? record.servers : [],
       keepSingleLabels: record.request.dnsOptions.some((option) => /^ndots:[1-9]/.test(option)),
     }
-    const { udp, tcp } = names.serve(sandbox.id, view, () =>
+    const { udp, tcp } = keeper.serve(sandbox.id, view, () =>
       openResolverSockets(sandbox.namespace, record.dns ?? { udp: 0, tcp: 0 }),
     )
     record.dns ??= { udp: udp.port, tcp: tcp.port }
@@ -155,12 +155,11 @@ export class SandboxJoiner {
   publish(live: LiveSandbox, wishes: PortWish[], undo: DisposableStack): void {
     const found = wishes.length === 0 ? undefined : this.target(live)
     if (found === undefined) return
-    const { settings, reservations, firewall, log } = this.#core.parts
+    const { settings, reservations, firewall } = this.#core.parts
     try {
       const ports = PublishedPorts.reserve(wishes, found.target, {
         reservations,
         publishAddress: publishAddress(this.#core.network(found.endpoint.networkId), settings),
-        log: log.child('ports'),
       })
       undo.use(ports)
       const rules = firewallPorts(ports.records, found.target)

@@ -5,7 +5,7 @@
 import { bindSocket } from '../kernel/netns-socket.ts'
 import type { NetworkNamespace } from '../kernel/netns.ts'
 import { Nftables } from '../kernel/nftables.ts'
-import type { ResolverSockets } from './name-keeper-process.ts'
+import type { ResolverSockets } from './keeper-process.ts'
 
 /** Where the resolver is reached inside every sandbox. */
 export const resolverAddress = '127.0.0.11'

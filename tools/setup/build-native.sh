@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds build/wharf-shim, the containers' keeper, build/wharf-init, their --init, and build/wharf-net, the keeper of
-# names, when sources are newer.
+# Builds build/wharf-shim, the containers' keeper, build/wharf-init, their --init, and build/wharf-net, the networks'
+# keeper, when sources are newer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=build/wharf-shim
@@ -21,5 +21,5 @@ build() {
   mv "$temporary" "build/$name"
 }
 build wharf-init native/init.c
-build wharf-net native/net/{main,sandbox,names,answer,message,forward,cache,table}.c
+build wharf-net native/net/{main,sandbox,names,answer,message,forward,cache,ports,table}.c
 build wharf-shim "${sources[@]}"

@@ -1,7 +1,7 @@
 /** The process that resolves names: its answers, whom it asks, and that it outlives whoever told it. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { randomBytes, randomInt } from 'node:crypto'
+import { createHash, randomBytes, randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import {
@@ -14,7 +14,8 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -23,7 +24,7 @@ import { errorCode } from '../../../src/spec/errors.ts'
 import { bindSocket } from '../../../src/kernel/netns-socket.ts'
 import { createLog } from '../../../src/lib/log.ts'
 import { parseIp, type IpAddress } from '../../../src/networks/ip-address.ts'
-import { NameKeeper, type ResolverView } from '../../../src/networks/name-keeper.ts'
+import { NetworkKeeper, type ResolverView } from '../../../src/networks/network-keeper.ts'
 import { eventually } from '../../fixtures/processes.ts'
 import { projectRoot } from '../../fixtures/test-daemon.ts'
 import {
@@ -50,7 +51,7 @@ class Resolver implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), 'wharf-names-'))
   readonly place: Place
   readonly program: string
-  keeper: NameKeeper
+  keeper: NetworkKeeper
   log = ''
 
   constructor(view: Partial<ResolverView> = {}, program = join(projectRoot, 'build/wharf-net')) {
@@ -63,10 +64,10 @@ class Resolver implements Disposable {
     this.place.tcp = tcp.port
   }
 
-  build(): NameKeeper {
+  build(): NetworkKeeper {
     const write = (line: string) => void (this.log += line)
     const log = createLog({ level: 'info', format: 'text', write })
-    return new NameKeeper({ program: this.program, runRoot: this.root, log })
+    return new NetworkKeeper({ program: this.program, runRoot: this.root, log })
   }
 
   serve(view: Partial<ResolverView> = {}, id = 'one', place = this.place) {
@@ -93,7 +94,7 @@ class Resolver implements Disposable {
   }
 
   get pid(): number {
-    return Number(readFileSync(join(this.root, 'names.pid'), 'utf8').split(' ')[0])
+    return Number(readFileSync(join(this.root, 'keeper.pid'), 'utf8').split(' ')[0])
   }
 
   [Symbol.dispose](): void {
@@ -393,6 +394,55 @@ test('it is started again when it ends, and replaced when its program is another
   rmSync(program, { force: true })
 })
 
+test('a port is held and its connections relayed, whole and half closed, over restarts of either process', async () => {
+  const service = createServer({ allowHalfOpen: true }, (stream) => {
+    const hash = createHash('sha256')
+    stream.on('data', (chunk) => hash.update(chunk))
+    stream.on('error', () => stream.destroy())
+    // The answer goes out when the question has ended, and is longer than any buffer.
+    stream.on('end', () => stream.end(Buffer.concat([hash.digest(), payload])))
+  })
+  const payload = randomBytes(6_000_000)
+  const [inside, front] = [loopback(), loopback()]
+  service.listen(0, inside)
+  await once(service, 'listening')
+  using resolver = new Resolver()
+  const id = `tcp ${front} 0`
+  const socket = bindSocket({ protocol: 'tcp', address: Buffer.from(front.split('.').map(Number)), port: 0 })
+  const { port } = socket
+  resolver.keeper.holdPort(id, socket)
+  const target = { host: inside, port: (service.address() as AddressInfo).port }
+  resolver.keeper.relayPort(id, target)
+  const exchange = async () => {
+    const stream = connect({ host: front, port, allowHalfOpen: true })
+    const sent = randomBytes(3_000_000)
+    stream.end(sent)
+    const answer = await buffer(stream)
+    assert.deepEqual(answer.subarray(0, 32), createHash('sha256').update(sent).digest())
+    assert.ok(answer.subarray(32).equals(payload))
+  }
+  await Promise.all([exchange(), exchange(), exchange()])
+  resolver.keeper[Symbol.dispose]()
+  await exchange()
+  resolver.keeper = resolver.build()
+  resolver.keeper.adopt()
+  const claimed = resolver.keeper.claimPort(id)
+  assert.ok(claimed)
+  resolver.keeper.holdPort(id, claimed)
+  resolver.keeper.relayPort(id, target)
+  resolver.serve()
+  resolver.keeper.sweep()
+  await exchange()
+  process.kill(resolver.pid, 'SIGKILL')
+  await exchange()
+  service.close()
+  const refused = connect(port, front)
+  await Promise.race([once(refused, 'error'), once(refused, 'close')])
+  resolver.keeper.releasePorts([id])
+  resolver.keeper.settle()
+  bindSocket({ protocol: 'tcp', address: Buffer.from(front.split('.').map(Number)), port })[Symbol.dispose]()
+})
+
 test('it ends some time after its last sandbox, and starts with the next', async () => {
   using resolver = new Resolver()
   resolver.set('e1', ['db'], ['10.0.0.2'])
@@ -443,7 +493,9 @@ test('parsers, tables and cache stand generated input', () => {
 test('hostile packets, streams and resolvers, and names that change meanwhile, misuse no memory', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'wharf-names-'))
   chmodSync(directory, 0o777)
-  const sources = ['main', 'sandbox', 'names', 'answer', 'message', 'forward', 'cache', 'table'].map(native)
+  const sources = ['main', 'sandbox', 'names', 'answer', 'message', 'forward', 'cache', 'ports', 'table'].map(
+    native,
+  )
   execFileSync('gcc', [...compile, ...strict, '-o', join(directory, 'real'), ...sources])
   const settings = `log_path=${join(directory, 'report')}:detect_leaks=0`
   const wrapper = `#!/bin/sh\nexport ASAN_OPTIONS=${settings} UBSAN_OPTIONS=${settings}\nexec ${directory}/real "$@"\n`
@@ -461,6 +513,19 @@ test('hostile packets, streams and resolvers, and names that change meanwhile, m
   )
   using resolver = new Resolver({ servers: [server, loopback()] }, join(directory, 'program'))
   const { pid } = resolver
+  const service = createServer((stream) => {
+    stream.on('error', () => stream.destroy())
+    stream.write(randomBytes(200_000))
+    if (randomInt(2) === 0) stream.resume()
+    else setTimeout(() => stream.destroy(), randomInt(50))
+  })
+  service.listen(0, server)
+  await once(service, 'listening')
+  const front = loopback()
+  const held = bindSocket({ protocol: 'tcp', address: Buffer.from(front.split('.').map(Number)), port: 0 })
+  const { port } = held
+  resolver.keeper.holdPort('tcp', held)
+  resolver.keeper.relayPort('tcp', { host: server, port: (service.address() as AddressInfo).port })
   const socket = createSocket('udp4')
   socket.on('error', () => {})
   for (let round = 0; round < 1000; round++) {
@@ -487,6 +552,8 @@ test('hostile packets, streams and resolvers, and names that change meanwhile, m
       )
     if (round % 7 === 0) resolver.keeper.remove('n1', `e${randomInt(9)}`)
     if (round % 11 === 0) resolver.serve({ servers: randomInt(2) === 0 ? [server] : [server, loopback()] })
+    if (round % 20 === 0)
+      hostileStream({ ...resolver.place, tcp: port, address: front }, randomBytes(100_000))
     if (round % 50 === 0) hostileStream(resolver.place, garble(Buffer.concat([framed(asked), framed(asked)])))
     if (round % 100 === 99) {
       resolver.keeper.close('one')
@@ -509,6 +576,7 @@ test('hostile packets, streams and resolvers, and names that change meanwhile, m
     [],
   )
   assert.equal(resolver.pid, pid, 'it is the same process still')
+  service.close()
   socket.close()
   rmSync(directory, { recursive: true })
 })

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { ask, endpoint, Lab, pings, run, serve } from './lab.ts'
 
@@ -71,10 +73,24 @@ test('[::1] and IPv6 clients reach a container that has IPv4 alone', async () =>
   const web = await lab.up('web', { portBindings: { '80/tcp': [{ HostIp: '', HostPort: '' }] } })
   using _server = await serve(web.state.sandboxKey, 80, 'web')
   const port = Number(web.state.ports!['80/tcp']![1]!.HostPort)
-  // The relay is in this process: the client must not block it.
-  const { connect } = await import('node:net')
-  const { text } = await import('node:stream/consumers')
-  assert.match(await text(connect(port, '::1')), /^web /)
+  assert.match(ask(undefined, '::1', port), /^web /)
+  await lab.networks[Symbol.asyncDispose]()
+  assert.match(ask(undefined, '::1', port), /^web /, 'without a daemon')
+  const thief = createServer().listen(port, '::1')
+  const [error] = await once(thief, 'error')
+  assert.equal((error as NodeJS.ErrnoException).code, 'EADDRINUSE', 'the port is held without a daemon')
+  await lab.restart()
+  await lab.networks.containers.adopt(web.id, web.state)
+  await lab.networks.reconcile([web.id])
+  assert.match(ask(undefined, '::1', port), /^web /)
+  await assert.rejects(
+    lab.up('late', { portBindings: { '80/tcp': [{ HostIp: '::1', HostPort: String(port) }] } }),
+    /port is already allocated$/,
+  )
+  await lab.networks.containers.remove(web.id, web.state)
+  const free = createServer().listen(port, '::1')
+  await once(free, 'listening')
+  free.close()
 })
 
 test('networks do not talk with each other; a container on both talks with both', async () => {

@@ -1,4 +1,4 @@
-/** The process that keeps names (native/net): started, found again after the daemon's restart, ended. */
+/** The networks' keeper (native/net): started, found again after the daemon's restart, ended. */
 import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Socket } from 'node:net'
@@ -28,8 +28,8 @@ export class KeeperProcess {
 
   constructor(options: { program: string; runRoot: string }) {
     this.#program = options.program
-    this.#socketPath = join(options.runRoot, 'names.sock')
-    this.#pidPath = join(options.runRoot, 'names.pid')
+    this.#socketPath = join(options.runRoot, 'keeper.sock')
+    this.#pidPath = join(options.runRoot, 'keeper.pid')
   }
 
   /** The connection to the one that runs, with what it holds; undefined when none does, or it does not answer. */
@@ -103,17 +103,31 @@ function waitForEnd(identity: ProcessIdentity): void {
   while (looks > 0 && isAlive(identity)) looks -= 1
 }
 
+/** Descriptors that a keeper held: those of sandboxes, and those of published ports. */
+export type HeldSockets = {
+  sandboxes: Map<string, { udp: number; tcp: number }>
+  ports: Map<string, number>
+}
+
+/** Lets go of all that is left in `held`. */
+export function closeHeld(held: HeldSockets): void {
+  for (const { udp, tcp } of held.sandboxes.values()) for (const fd of [udp, tcp]) closeSync(fd)
+  for (const fd of held.ports.values()) closeSync(fd)
+  held.sandboxes.clear()
+  held.ports.clear()
+}
+
 /** An open connection. Disposing it leaves the process to itself. */
 export class KeeperConnection implements Disposable {
   readonly #socket: PacketSocket
   /** Closes when the process ends. */
   readonly watch: Socket
-  /** What it held when it was connected to: descriptors of our own, by sandbox. */
-  readonly held: ReadonlyMap<string, { udp: number; tcp: number }>
+  /** What it held when it was connected to: descriptors of our own. */
+  readonly held: HeldSockets
   /** Whether it runs the program of today. */
   readonly current: boolean
 
-  private constructor(socket: PacketSocket, held: KeeperConnection['held'], current: boolean) {
+  private constructor(socket: PacketSocket, held: HeldSockets, current: boolean) {
     this.#socket = socket
     this.held = held
     this.current = current
@@ -131,7 +145,7 @@ export class KeeperConnection implements Disposable {
 
   static open(path: string, current: boolean): KeeperConnection {
     const socket = PacketSocket.connect(path)
-    const held = new Map<string, { udp: number; tcp: number }>()
+    const held: HeldSockets = { sandboxes: new Map(), ports: new Map() }
     try {
       for (;;) {
         const packet = socket.receive()
@@ -139,19 +153,30 @@ export class KeeperConnection implements Disposable {
         const [word, id] = packet.data.toString('latin1').split('\0')
         const [udp, tcp] = packet.descriptors
         if (word === 'ready') return new KeeperConnection(socket, held, current)
-        if (id !== undefined && udp !== undefined && tcp !== undefined) held.set(id, { udp, tcp })
+        if (id === undefined || udp === undefined) continue
+        if (word === 'port') held.ports.set(id, udp)
+        else if (tcp !== undefined) held.sandboxes.set(id, { udp, tcp })
       }
     } catch (error) {
       socket[Symbol.dispose]()
-      for (const { udp, tcp } of held.values()) for (const fd of [udp, tcp]) closeSync(fd)
+      closeHeld(held)
       throw error
     }
   }
 
   /** Says something. Throws when the process is gone or does not listen. */
-  send(fields: readonly string[], sockets?: ResolverSockets): void {
+  send(fields: readonly string[], sockets: readonly BoundSocket[] = []): void {
     const data = Buffer.from(fields.map((field) => `${field.replaceAll('\0', '')}\0`).join(''))
-    this.#socket.send(data, sockets === undefined ? [] : [sockets.udp.fd, sockets.tcp.fd])
+    this.#socket.send(
+      data,
+      sockets.map((socket) => socket.fd),
+    )
+  }
+
+  /** Waits until all that was said is done. Throws when the process is gone or does not answer. */
+  settle(): void {
+    this.send(['ping'])
+    if (this.#socket.receive()?.data.toString('latin1') !== 'pong') throw new Error('the keeper hung up')
   }
 
   [Symbol.dispose](): void {

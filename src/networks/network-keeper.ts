@@ -1,16 +1,21 @@
 /**
- * The names of containers, as the process knows them that resolves them (`native/net`). It outlives the daemon, so
- * what it is told here stands until somebody says otherwise: at start what it holds is taken over, and what nobody
- * claims by the end of the start goes (`sweep`). Should it end, it is started again and told everything anew; the
- * sockets inside the sandboxes are held here, too, so not even a question in them is lost.
+ * What goes on without the daemon in a process of its own (`native/net`): names are resolved, ports are held, and
+ * connections to them relayed that the kernel cannot lead. What it is told here stands until somebody says otherwise:
+ * at start what it holds is taken over, and what nobody claims by the end of the start goes (`sweep`). Should it end,
+ * it is started again and told everything anew; its sockets are held here, too, so not even a question is lost.
  */
-import { closeSync } from 'node:fs'
 import { EngineError } from '../spec/errors.ts'
 import { BoundSocket } from '../kernel/netns-socket.ts'
 import { packetBytes } from '../kernel/packet-socket.ts'
 import type { Log } from '../lib/log.ts'
 import { formatIp, type IpAddress } from './ip-address.ts'
-import { KeeperProcess, type KeeperConnection, type ResolverSockets } from './name-keeper-process.ts'
+import {
+  closeHeld,
+  KeeperProcess,
+  type HeldSockets,
+  type KeeperConnection,
+  type ResolverSockets,
+} from './keeper-process.ts'
 
 /** An endpoint's entry. The first name answers reverse lookups. Services answer SRV: `_80._tcp` at a port. */
 export type NameEntry = {
@@ -31,7 +36,8 @@ export type ResolverView = {
   keepSingleLabels: boolean
 }
 
-type Served = { fields: string[]; sockets: ResolverSockets }
+type Kept = { fields: string[]; sockets: readonly BoundSocket[] }
+type Served = Kept & { resolver: ResolverSockets }
 
 /** A process that ends sooner than this after its start is not started again at once. */
 const shortLifeMs = 2000
@@ -40,13 +46,14 @@ const retryMs = 1000
 const idleMs = 5000
 
 /** See the file's head. Disposing leaves the process and its answers where they are. */
-export class NameKeeper implements Disposable {
+export class NetworkKeeper implements Disposable {
   readonly #process: KeeperProcess
   readonly #log: Log
   readonly #endpoints = new Map<string, string[]>()
   readonly #served = new Map<string, Served>()
-  /** Sockets of sandboxes of the daemon before, which nobody has claimed yet. */
-  readonly #unclaimed = new Map<string, { udp: number; tcp: number }>()
+  readonly #ports = new Map<string, Kept>()
+  /** What the daemon before had, and nobody has claimed yet. */
+  #unclaimed: HeldSockets = { sandboxes: new Map(), ports: new Map() }
   #connection: KeeperConnection | undefined
   #startedMs = Number.NEGATIVE_INFINITY
   #retry: NodeJS.Timeout | undefined
@@ -65,9 +72,11 @@ export class NameKeeper implements Disposable {
   adopt(): void {
     const found = this.#process.find()
     if (found === undefined) return
-    for (const [id, sockets] of found.held) this.#unclaimed.set(id, sockets)
+    this.#unclaimed = { sandboxes: new Map(found.held.sandboxes), ports: new Map(found.held.ports) }
     if (!found.current) {
-      this.#log.info('the resolver is of another version and is replaced', { sandboxes: found.held.size })
+      this.#log.info('the resolver is of another version and is replaced', {
+        sandboxes: found.held.sandboxes.size,
+      })
       found.send(['quit'])
       found[Symbol.dispose]()
       this.#process.end()
@@ -81,10 +90,9 @@ export class NameKeeper implements Disposable {
 
   /** Lets go of what was not claimed since `adopt`. */
   sweep(): void {
-    for (const { udp, tcp } of this.#unclaimed.values()) for (const fd of [udp, tcp]) closeSync(fd)
-    this.#unclaimed.clear()
+    closeHeld(this.#unclaimed)
     this.#waits = false
-    if (!this.#closed && this.#connection === undefined && this.#served.size > 0) this.#tell([])
+    if (!this.#closed && this.#connection === undefined && this.#isNeeded()) this.#tell([])
     if (this.#connection === undefined) return
     this.#tell(['sweep'])
     this.#endWhenIdle()
@@ -123,16 +131,17 @@ export class NameKeeper implements Disposable {
     if (before !== undefined) {
       before.fields = fields
       this.#tell(fields)
-      return before.sockets
+      return before.resolver
     }
-    const held = this.#unclaimed.get(sandboxId)
-    this.#unclaimed.delete(sandboxId)
-    const sockets =
+    const held = this.#unclaimed.sandboxes.get(sandboxId)
+    this.#unclaimed.sandboxes.delete(sandboxId)
+    const resolver =
       held === undefined ? open() : { udp: new BoundSocket(held.udp, 0), tcp: new BoundSocket(held.tcp, 0) }
-    this.#served.set(sandboxId, { fields, sockets })
-    const isKnown = held !== undefined && this.#connection?.held.has(sandboxId) === true
-    this.#tell(fields, isKnown ? undefined : sockets)
-    return sockets
+    const sockets = [resolver.udp, resolver.tcp]
+    this.#served.set(sandboxId, { fields, sockets, resolver })
+    const isKnown = held !== undefined && this.#connection?.held.sandboxes.has(sandboxId) === true
+    this.#tell(fields, isKnown ? [] : sockets)
+    return resolver
   }
 
   /** Ends a sandbox's resolver. Idempotent. */
@@ -140,10 +149,53 @@ export class NameKeeper implements Disposable {
     const served = this.#served.get(sandboxId)
     if (served === undefined) return
     this.#served.delete(sandboxId)
-    closeSockets(served.sockets)
+    closeSockets(served)
     if (this.#connection === undefined) return
     this.#tell(['close', sandboxId])
     this.#endWhenIdle()
+  }
+
+  /** A port that was held before the daemon was: its socket, once. */
+  claimPort(id: string): BoundSocket | undefined {
+    const fd = this.#unclaimed.ports.get(id)
+    this.#unclaimed.ports.delete(id)
+    return fd === undefined ? undefined : new BoundSocket(fd, 0)
+  }
+
+  /** Holds a port's socket, which it owns from then on, until `releasePorts`. */
+  holdPort(id: string, socket: BoundSocket): void {
+    const kept = { fields: ['port', id], sockets: [socket] }
+    this.#ports.set(id, kept)
+    this.#tell(kept.fields, kept.sockets)
+  }
+
+  /** Relays connections to a held port from now on; open ones stay where they are. */
+  relayPort(id: string, target: { host: string; port: number }): void {
+    const kept = this.#ports.get(id)
+    if (kept === undefined) return
+    kept.fields = ['port', id, target.host, String(target.port)]
+    this.#tell(kept.fields)
+  }
+
+  /** Lets go of ports: they are free after the next `settle`. Idempotent. */
+  releasePorts(ids: readonly string[]): void {
+    const held = ids.filter((id) => this.#ports.has(id))
+    for (const id of held) {
+      const kept = this.#ports.get(id)
+      this.#ports.delete(id)
+      if (kept !== undefined) closeSockets(kept)
+      if (this.#connection !== undefined) this.#tell(['unport', id])
+    }
+    if (held.length > 0 && this.#connection !== undefined) this.#endWhenIdle()
+  }
+
+  /** Waits, for a moment, until what was let go of is free. */
+  settle(): void {
+    try {
+      this.#connection?.settle()
+    } catch (error) {
+      this.#lost(error)
+    }
   }
 
   /** Ends the process: for an uninstall, and for tests. */
@@ -159,12 +211,13 @@ export class NameKeeper implements Disposable {
     this.#connection?.[Symbol.dispose]()
     this.#connection = undefined
     this.sweep()
-    for (const { sockets } of this.#served.values()) closeSockets(sockets)
+    for (const kept of [...this.#served.values(), ...this.#ports.values()]) closeSockets(kept)
     this.#served.clear()
+    this.#ports.clear()
   }
 
   /** Says something to the process; starts one, and tells it everything, where none runs. */
-  #tell(fields: readonly string[], sockets?: ResolverSockets): void {
+  #tell(fields: readonly string[], sockets: readonly BoundSocket[] = []): void {
     const connection = this.#connection
     try {
       if (connection === undefined) return this.#waits ? undefined : this.#start()
@@ -175,12 +228,16 @@ export class NameKeeper implements Disposable {
     }
   }
 
-  /** Without sandboxes there is nothing to resolve: the process ends, and another is started when there is. */
+  #isNeeded(): boolean {
+    return this.#served.size > 0 || this.#ports.size > 0
+  }
+
+  /** Without sandboxes and ports there is nothing to do: the process ends, and another is started when there is. */
   #endWhenIdle(): void {
     clearTimeout(this.#idle)
-    if (this.#closed || this.#served.size > 0) return
+    if (this.#closed || this.#isNeeded()) return
     this.#idle = setTimeout(() => {
-      if (this.#served.size > 0 || this.#connection === undefined) return
+      if (this.#isNeeded() || this.#connection === undefined) return
       this.#tell(['quit'])
       this.#connection?.[Symbol.dispose]()
       this.#connection = undefined
@@ -195,7 +252,9 @@ export class NameKeeper implements Disposable {
     this.#startedMs = performance.now()
     this.#use(this.#process.start())
     for (const fields of this.#endpoints.values()) this.#connection?.send(fields)
-    for (const { fields, sockets } of this.#served.values()) this.#connection?.send(fields, sockets)
+    for (const { fields, sockets } of [...this.#served.values(), ...this.#ports.values()]) {
+      this.#connection?.send(fields, sockets)
+    }
   }
 
   #use(connection: KeeperConnection): void {
@@ -216,7 +275,7 @@ export class NameKeeper implements Disposable {
     this.#retry = setTimeout(
       () => {
         this.#retry = undefined
-        if (this.#served.size > 0 && this.#connection === undefined) this.#tell([])
+        if (this.#isNeeded() && this.#connection === undefined) this.#tell([])
       },
       isQuick ? retryMs : 0,
     )
@@ -250,7 +309,6 @@ function viewFields({ networks, servers, keepSingleLabels }: ResolverView): stri
   ]
 }
 
-function closeSockets({ udp, tcp }: ResolverSockets): void {
-  udp[Symbol.dispose]()
-  tcp[Symbol.dispose]()
+function closeSockets({ sockets }: Kept): void {
+  for (const socket of sockets) socket[Symbol.dispose]()
 }
