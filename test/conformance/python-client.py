@@ -50,4 +50,29 @@ try:
     client.containers.get("python-renamed")
 except docker.errors.NotFound as error:
     result["notFound"] = error.explanation
+volume = client.volumes.create("py-data", labels={"kind": "test"}, driver_opts={})
+result["volume"] = [volume.name, volume.attrs["Driver"], volume.attrs["Labels"]]
+mounts = [
+    docker.types.Mount("/data", "py-data"),
+    docker.types.Mount("/host", "/etc", type="bind", read_only=True),
+    docker.types.Mount("/scratch", None, type="tmpfs", tmpfs_size=65536, tmpfs_mode=0o750),
+]
+look = "echo kept > /data/f; touch /host/no 2>&1 | grep -c Read-only; stat -c %a /scratch; ls -d /plain"
+result["mounts"] = client.containers.run(
+    "busybox", ["sh", "-c", look], remove=True, mounts=mounts, volumes={"py-data": {"bind": "/plain", "mode": "ro"}}
+).decode()
+user = client.containers.create("busybox", "true", volumes=["/anonymous"], mounts=mounts[:1])
+result["points"] = sorted([mount["Type"], mount["Destination"], mount["RW"]] for mount in user.attrs["Mounts"])
+try:
+    volume.remove()
+except docker.errors.APIError as error:
+    result["inUse"] = [error.status_code, "volume is in use" in error.explanation]
+result["listed"] = [item.name for item in client.volumes.list(filters={"label": "kind=test", "dangling": False})]
+user.remove(v=True)
+volume.remove()
+result["pruned"] = client.volumes.prune()["VolumesDeleted"]
+try:
+    client.volumes.get("py-data")
+except docker.errors.NotFound as error:
+    result["noVolume"] = error.explanation
 print(json.dumps(result))

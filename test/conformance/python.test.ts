@@ -15,7 +15,7 @@ after(async () => {
   await daemon[Symbol.asyncDispose]()
 })
 
-test('python3-docker: containers, logs, exec, archives and errors', async () => {
+test('python3-docker: containers, logs, exec, archives, volumes, mounts and errors', async () => {
   const script = join(import.meta.dirname, 'python-client.py')
   const { code, stdout, stderr } = await runCommand('/usr/bin/python3', [script], {
     env: daemon.clientEnvironment(),
@@ -38,5 +38,15 @@ test('python3-docker: containers, logs, exec, archives and errors', async () => 
     names: ['python-renamed'],
     wait: 137,
     notFound: 'No such container: python-renamed',
+    volume: ['py-data', 'local', { kind: 'test' }],
+    mounts: '1\n750\n/plain\n',
+    points: [
+      ['volume', '/anonymous', true],
+      ['volume', '/data', true],
+    ],
+    inUse: [409, true],
+    listed: ['py-data'],
+    pruned: [],
+    noVolume: 'get py-data: no such volume',
   })
 })
