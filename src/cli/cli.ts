@@ -39,7 +39,6 @@ export class Cli {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdout: Output
   readonly stderr: Output
-  readonly columns: number
   readonly globals: GlobalFlags
   readonly #options: CliOptions
   #config: ConfigFile | undefined
@@ -50,7 +49,6 @@ export class Cli {
     this.env = options.env
     this.stdout = options.stdout
     this.stderr = options.stderr
-    this.columns = options.columns
     this.globals = globals
     this.#options = options
   }
@@ -94,6 +92,11 @@ export class Cli {
       ...(version ? { version: version.replace(/^v/, '') } : {}),
     })
     return this.#client
+  }
+
+  /** Width of the terminal, asked for when it matters: what answers takes long to load. */
+  get columns(): number {
+    return this.#options.columns
   }
 
   get isInputTerminal(): boolean {

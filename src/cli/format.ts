@@ -3,7 +3,7 @@
  * where a command has it, or a template for each row. A row is a struct of named fields; each field has the title
  * of its column.
  */
-import { GoStruct, goJson } from '../lib/go-value.ts'
+import { GoStruct, formatValue, goJson } from '../lib/go-value.ts'
 import { headerFunctions } from '../lib/go-template-functions.ts'
 import { parseTemplate } from '../lib/go-template.ts'
 import { alignColumns } from '../lib/table.ts'
@@ -72,16 +72,40 @@ function headerTitles<Row>(list: ListFormat<Row>, template: string): unknown {
   return new GoStruct('formatter.SubHeaderContext', { ...titles, Label: labelTitle })
 }
 
+/**
+ * How to print a row where the template holds nothing but fields and text, as most do: without the interpreter, which
+ * for a thousand rows takes longer than all else. Undefined for other templates, wrong ones included.
+ */
+function plainPrinter<Row>(
+  list: ListFormat<Row>,
+  template: string,
+): ((row: Row) => string | undefined) | undefined {
+  const parts = template.split(/\{\{ *\.(\w+) *\}\}/)
+  // Text and names take turns.
+  const isOther = (part: string, index: number) =>
+    index % 2 === 0 ? /\{\{|\}\}/.test(part) : !Object.hasOwn(list.fields, part)
+  if (parts.some(isOther)) return undefined
+  return (row) => {
+    let text = parts[0] ?? ''
+    for (let index = 1; index < parts.length; index += 2) {
+      const value = list.fields[parts[index] ?? '']?.value(row)
+      // What is nothing, or wants arguments, is told of in the interpreter's words.
+      if (value === null || value === undefined || typeof value === 'function') return undefined
+      text += typeof value === 'string' ? value : formatValue(value)
+      text += parts[index + 1] ?? ''
+    }
+    return text
+  }
+}
+
 /** Prints rows. Throws a CliError for a bad template; rows before the failing one are lost, as with Docker. */
 export function formatList<Row>(list: ListFormat<Row>, format: string, rows: Iterable<Row>): string {
   const { template: source, table } = interpret(list, format)
   let text = ''
   try {
     const template = parseTemplate(source)
-    for (const row of rows) {
-      const struct = rowStruct(list, row)
-      text += `${template.execute(struct)}\n`
-    }
+    const plain = plainPrinter(list, source)
+    for (const row of rows) text += `${plain?.(row) ?? template.execute(rowStruct(list, row))}\n`
     if (!table) return text
     const header = template.execute(headerTitles(list, source), { functions: headerFunctions })
     return alignColumns(`${header}\n${text}`)

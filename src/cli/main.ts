@@ -13,13 +13,12 @@
  * Tables and `--format` are in `format.ts`. Texts that name the program use `cli.program`: it may be called `docker`.
  */
 import { basename } from 'node:path'
-import { isatty } from 'node:tty'
 import { runCli } from './dispatch.ts'
-import { descriptorOutput } from './output.ts'
+import { descriptorOutput, isTerminal } from './output.ts'
 
 /** Width of the terminal at a descriptor; 80 where there is none. */
 function terminalColumns(): number {
-  if (!isatty(0) || !isatty(1)) return 80
+  if (!isTerminal(0) || !isTerminal(1)) return 80
   const { columns } = process.stdout
   return columns > 0 ? columns : 80
 }
@@ -41,7 +40,7 @@ async function main(): Promise<void> {
       get columns() {
         return terminalColumns()
       },
-      isInputTerminal: () => isatty(0),
+      isInputTerminal: () => isTerminal(0),
     },
     process.argv.slice(2),
   )

@@ -3,7 +3,6 @@
  * long stream is slowed down by its reader. A pipe that refuses bytes for the moment is waited for.
  */
 import { writeSync } from 'node:fs'
-import { isatty } from 'node:tty'
 import { errorCode } from '../spec/errors.ts'
 
 /** Where a command writes to. Tests give their own. */
@@ -17,12 +16,17 @@ export class OutputClosed extends Error {}
 
 const retryMs = 1
 
+/** Whether a descriptor is a terminal. Most commands never ask, so what answers is loaded by those that do. */
+export function isTerminal(fd: number): boolean {
+  return process.getBuiltinModule('node:tty').isatty(fd)
+}
+
 /** An Output that writes to a file descriptor. Throws `OutputClosed` once nobody reads it any more. */
 export function descriptorOutput(fd: number): Output {
   let terminal: boolean | undefined
   return {
     get isTerminal() {
-      return (terminal ??= isatty(fd))
+      return (terminal ??= isTerminal(fd))
     },
     write(data) {
       const bytes = typeof data === 'string' ? Buffer.from(data) : data

@@ -3,8 +3,8 @@
  * loops make a copy and an object of everything that they read, which is most of what a client of a fast stream does.
  */
 import { readSync } from 'node:fs'
-import type { Duplex } from 'node:stream'
 import { errorCode } from '../spec/errors.ts'
+import type { Connection } from './connection.ts'
 
 const bufferBytes = 1024 * 1024
 /** After so many bytes the event loop has its turn: signals and input must not wait for a pause in the output. */
@@ -12,10 +12,10 @@ const turnBytes = 16 * 1024 * 1024
 
 /** See the file's head. To be used by whoever gets a stream's `data`; a stream that has no descriptor is left alone. */
 export class DirectReads {
-  readonly #stream: Duplex
+  readonly #stream: Connection
   #buffer: Buffer | undefined
 
-  constructor(stream: Duplex) {
+  constructor(stream: Connection) {
     this.#stream = stream
   }
 
@@ -36,7 +36,7 @@ export class DirectReads {
 }
 
 /** Undefined for streams that are more than their descriptor (TLS), and for those without one. */
-function descriptorOf(stream: Duplex): number | undefined {
+function descriptorOf(stream: Connection): number | undefined {
   if (stream.destroyed || Reflect.get(stream, 'encrypted') === true) return undefined
   const handle: unknown = Reflect.get(stream, '_handle')
   const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined

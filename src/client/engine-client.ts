@@ -3,8 +3,8 @@
  * answers into `ApiError` and unreachable engines into `ConnectionError`. Opened by the CLI for one command's
  * length; `close()` ends all idle connections.
  */
-import type { Duplex } from 'node:stream'
 import { errorCode, errorMessage } from '../spec/errors.ts'
+import type { Connection } from './connection.ts'
 import { ApiError, ConnectionError } from './errors.ts'
 import { Response, StaleConnection, exchange } from './exchange.ts'
 import type { HijackedStream, RawRequest } from './exchange.ts'
@@ -45,6 +45,12 @@ export function compareVersions(a: string, b: string): number {
   const [majorA = 0, minorA = 0] = a.split('.').map(Number)
   const [majorB = 0, minorB = 0] = b.split('.').map(Number)
   return majorA - majorB || minorA - minorB
+}
+
+/** The older of an engine's newest version and ours. Engines that name none are very old. */
+function commonVersion(version: string): string {
+  if (version === '') return oldestVersion
+  return compareVersions(version, newestVersion) < 0 ? version : newestVersion
 }
 
 function encodeQuery(query: Query | undefined): string {
@@ -91,13 +97,16 @@ async function apiError(response: Response): Promise<ApiError> {
 export class EngineClient {
   readonly host: EngineHost
   readonly #options: ClientOptions
-  readonly #idle: Duplex[] = []
-  readonly #open = new Set<Duplex>()
+  readonly #idle: Connection[] = []
+  readonly #open = new Set<Connection>()
   #ping: Promise<PingResult> | undefined
+  /** The version in use, once it is known. */
+  #version: string | undefined
 
   constructor(options: ClientOptions) {
     this.host = options.host
     this.#options = options
+    this.#version = options.version
   }
 
   /** Asks the engine for its version, once. */
@@ -107,15 +116,12 @@ export class EngineClient {
 
   /** The API version in use: fixed, or the older of the engine's and ours. */
   async version(): Promise<string> {
-    if (this.#options.version !== undefined) return this.#options.version
-    const { apiVersion } = await this.ping()
-    if (apiVersion === '') return oldestVersion
-    return compareVersions(apiVersion, newestVersion) < 0 ? apiVersion : newestVersion
+    return (this.#version ??= commonVersion((await this.ping()).apiVersion))
   }
 
   /** Sends a request; resolves with any 1xx to 3xx answer, throws `ApiError` for the rest. */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const answer = await this.#send(await this.#prepare(method, path, options))
+    const answer = await (method === 'GET' ? this.#ask(path, options) : this.#tell(method, path, options))
     if (!(answer instanceof Response)) throw new Error(`unexpected upgrade by ${path}`)
     if (answer.status >= 400) throw await apiError(answer)
     return answer
@@ -146,7 +152,7 @@ export class EngineClient {
   }
 
   /** Opens a bare stream to the engine, for `system dial-stdio`. */
-  async dial(): Promise<Duplex> {
+  async dial(): Promise<Connection> {
     return await this.#connect()
   }
 
@@ -170,6 +176,22 @@ export class EngineClient {
       builderVersion: answer.header('builder-version') ?? '',
       experimental: answer.header('docker-experimental') === 'true',
     }
+  }
+
+  /** The first question need not wait for the version: an engine that does not speak ours says which one it speaks. */
+  async #ask(path: string, options: RequestOptions): Promise<Response | HijackedStream> {
+    if (this.#version !== undefined) return await this.#tell('GET', path, options)
+    const answer = await this.#send(this.#raw('GET', `/v${newestVersion}${path}`, options))
+    if (!(answer instanceof Response)) return answer
+    const spoken = commonVersion(answer.header('api-version') ?? newestVersion)
+    if (answer.status !== 400 || spoken === newestVersion) return answer
+    await answer.bytes()
+    this.#version = spoken
+    return await this.#tell('GET', path, options)
+  }
+
+  async #tell(method: string, path: string, options: RequestOptions): Promise<Response | HijackedStream> {
+    return await this.#send(await this.#prepare(method, path, options))
   }
 
   async #prepare(method: string, path: string, options: RequestOptions): Promise<RawRequest> {
@@ -203,7 +225,7 @@ export class EngineClient {
     }
   }
 
-  async #connect(): Promise<Duplex> {
+  async #connect(): Promise<Connection> {
     try {
       const stream = await openStream(this.host)
       stream.on('error', () => {})

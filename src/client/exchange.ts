@@ -2,7 +2,7 @@
  * One request and its response over a stream to the engine. The body is pulled: a slow reader stops the socket,
  * not the memory. A stream whose response was read to its end may carry the next request.
  */
-import type { Duplex } from 'node:stream'
+import type { Connection } from './connection.ts'
 import { ResponseParser, encodeRequestHead } from './http1.ts'
 import type { ResponseHead } from './http1.ts'
 
@@ -17,7 +17,7 @@ export type RawRequest = {
 }
 
 /** The raw stream behind a hijacked response; `early` bytes had come with its head. */
-export type HijackedStream = { stream: Duplex; early: Buffer; head: ResponseHead }
+export type HijackedStream = { stream: Connection; early: Buffer; head: ResponseHead }
 
 const highWater = 1024 * 1024
 
@@ -29,10 +29,10 @@ export class Response {
   #failure: unknown
   #wake: (() => void) | undefined
   #head: ResponseHead | undefined
-  readonly #stream: Duplex
+  readonly #stream: Connection
   readonly #release: (reusable: boolean) => void
 
-  constructor(stream: Duplex, release: (reusable: boolean) => void) {
+  constructor(stream: Connection, release: (reusable: boolean) => void) {
     this.#stream = stream
     this.#release = release
   }
@@ -105,7 +105,7 @@ export class Response {
   }
 }
 
-function write(stream: Duplex, chunk: Uint8Array): Promise<void> | undefined {
+function write(stream: Connection, chunk: Uint8Array): Promise<void> | undefined {
   if (stream.write(chunk)) return undefined
   return new Promise((resolve) => {
     const done = () => {
@@ -118,7 +118,7 @@ function write(stream: Duplex, chunk: Uint8Array): Promise<void> | undefined {
   })
 }
 
-async function sendChunked(stream: Duplex, body: AsyncIterable<Uint8Array>): Promise<void> {
+async function sendChunked(stream: Connection, body: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const chunk of body) {
     if (stream.destroyed) return
     if (chunk.length === 0) continue
@@ -135,7 +135,7 @@ export class StaleConnection extends Error {}
 type Settle = { resolve(answer: Response | HijackedStream): void; reject(error: unknown): void }
 
 class Exchange {
-  readonly #stream: Duplex
+  readonly #stream: Connection
   readonly #request: RawRequest
   readonly #settle: Settle
   readonly #response: Response
@@ -143,7 +143,11 @@ class Exchange {
   #head: ResponseHead | undefined
   #heard = false
 
-  constructor(stream: Duplex, request: RawRequest, settle: Settle & { release(reusable: boolean): void }) {
+  constructor(
+    stream: Connection,
+    request: RawRequest,
+    settle: Settle & { release(reusable: boolean): void },
+  ) {
     this.#stream = stream
     this.#request = request
     this.#settle = settle
@@ -235,7 +239,7 @@ class Exchange {
  * hijack. `release` is called when the response is over, saying whether the stream can be used again.
  */
 export function exchange(
-  stream: Duplex,
+  stream: Connection,
   request: RawRequest,
   release: (reusable: boolean) => void,
 ): Promise<Response | HijackedStream> {

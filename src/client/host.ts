@@ -1,7 +1,8 @@
 /** Where an engine listens: Docker's `-H` forms, and how a stream to each is opened. */
-import { connect as connectSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { errorCode, errorMessage } from '../spec/errors.ts'
+import { connectWithBun } from './bun-connection.ts'
+import type { Connection } from './connection.ts'
 import { ConnectionError } from './errors.ts'
 
 /** TLS material of an endpoint, as file paths. */
@@ -129,9 +130,12 @@ async function sshStream(host: Extract<EngineHost, { kind: 'ssh' }>): Promise<Du
 }
 
 /** Opens a stream to the engine. Rejects with the system's error; a stream's own close ends what carries it. */
-export async function openStream(host: EngineHost): Promise<Duplex> {
+export async function openStream(host: EngineHost): Promise<Connection> {
   if (host.kind === 'ssh') return await sshStream(host)
   if (host.kind === 'tcp' && host.tls !== undefined) return await secureStream(host, host.tls)
+  const connection = host.kind === 'unix' ? await connectWithBun(host.path) : undefined
+  if (connection !== undefined) return connection
+  const { connect: connectSocket } = await import('node:net')
   return await new Promise((resolve, reject) => {
     const target = host.kind === 'unix' ? { path: host.path } : { host: host.hostname, port: host.port }
     const socket = connectSocket(target)

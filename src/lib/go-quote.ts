@@ -43,6 +43,7 @@ export function unquoteGo(literal: string): string {
 
 /** Go's `%q` of a string. */
 export function quoteGo(text: string): string {
+  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`
   let result = '"'
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0

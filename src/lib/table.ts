@@ -10,9 +10,8 @@ export type TableOptions = { minWidth: number; padding: number }
 const listTable: TableOptions = { minWidth: 10, padding: 3 }
 
 function textWidth(text: string): number {
-  let width = 0
-  for (const _ of text) width++
-  return width
+  // Characters beyond the first plane are two units each.
+  return /[\ud800-\udbff]/.test(text) ? Array.from(text).length : text.length
 }
 
 /** Aligns lines of tab-terminated cells. Empty cells of a column that is empty throughout take no room. */

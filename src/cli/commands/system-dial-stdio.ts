@@ -1,6 +1,5 @@
 /** `system dial-stdio`: joins stdin and stdout to a connection with the engine; what runs at the far end of `ssh://`. */
-import { once } from 'node:events'
-import type { Duplex } from 'node:stream'
+import type { Connection } from '../../client/connection.ts'
 import { defineCommand } from '../command.ts'
 
 /** See the file's description. */
@@ -15,9 +14,9 @@ export const command = defineCommand({
 })
 
 /** The end of input ends only our half; the engine's end is the end. */
-async function join(stream: Duplex): Promise<void> {
+async function join(stream: Connection): Promise<void> {
   const { stdin, stdout } = process
-  const closed = once(stream, 'close')
+  const closed = new Promise<void>((resolve) => stream.once('close', resolve))
   stream.on('error', () => stream.destroy())
   stdout.on('error', () => stream.destroy())
   stdin.on('data', (chunk: Buffer) => {
@@ -30,6 +29,7 @@ async function join(stream: Duplex): Promise<void> {
     if (!stdout.write(chunk)) stream.pause()
   })
   stdout.on('drain', () => stream.resume())
+  stream.resume()
   await closed
   stdin.pause()
 }

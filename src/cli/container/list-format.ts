@@ -1,5 +1,4 @@
 /** The rows of `ps`. */
-import { isIPv6 } from 'node:net'
 import type { ContainerSummary, PortSummary } from '../../spec/container-types.ts'
 import { humanDuration } from '../../lib/duration.ts'
 import { GoNil } from '../../lib/go-value.ts'
@@ -11,6 +10,7 @@ import { joinLabels } from '../labels.ts'
 
 /** Cuts a text to so many characters, the last one an ellipsis. */
 function ellipsis(text: string, width: number): string {
+  if (text.length <= width) return text
   const characters = Array.from(text)
   return characters.length <= width ? text : `${characters.slice(0, width - 1).join('')}…`
 }
@@ -21,7 +21,7 @@ export function shortId(id: string): string {
 }
 
 function withHost(host: string, port: string): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 function compare(a: string | number, b: string | number): number {
