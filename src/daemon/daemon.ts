@@ -81,7 +81,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
   )
   const runtime = await liveRuntimeFacts(live, searchPath)
-  const routes = buildRoutes({ ...state, rooms, hosts, runtime, id })
+  const routes = buildRoutes({ ...state, rooms, hosts, runtime, id, log })
   const server = new ApiServer({
     router: new Router(routes),
     log: log.child('api'),

@@ -1,6 +1,7 @@
 /** All routes of the API, and what stands behind those that no room owns: info, version, disk usage. */
 import type { KernelFacts } from '../kernel/host-info.ts'
 import { systemClock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
 import type { Database } from '../store/database.ts'
 import { diskUsage, type UsageSources } from './disk-usage.ts'
 import type { EventJournal } from './events.ts'
@@ -24,6 +25,7 @@ import { registryRoutes } from './routes/registry.ts'
 import { systemRoutes } from './routes/system.ts'
 import { volumeRoutes } from './routes/volumes.ts'
 import { systemCheck, type CheckParts } from './system-check.ts'
+import { TreeSizes } from './tree-sizes.ts'
 
 /** What routes are built from. */
 export type RoutesParts = {
@@ -37,6 +39,7 @@ export type RoutesParts = {
   database: Database
   runtime: () => RuntimeFacts
   id: string
+  log: Log
 }
 
 /** See the file's head. */
@@ -44,12 +47,14 @@ export function buildRoutes(parts: RoutesParts): Route[] {
   const { rooms, events, facts, live } = parts
   const engine = rooms.containers
   const sources = infoSources(parts)
+  const measure = (directories: readonly string[]) => rooms.files.treeSizes(directories)
+  const usage = usageSources(rooms, new TreeSizes({ measure, log: parts.log.child('usage') }))
   const routes = [
     ...systemRoutes({
       prewarm: () => engine.prewarm(),
       info: () => systemInfo(sources),
       version: () => systemVersion(sources),
-      diskUsage: (kinds) => diskUsage(usageSources(rooms), kinds),
+      diskUsage: (kinds) => diskUsage(usage, kinds),
       check: (options, signal) => systemCheck(checkParts(parts), options, signal),
       login: (credentials, signal) => rooms.files.registry.login(credentials, signal),
     }),
@@ -85,12 +90,12 @@ function checkParts({ rooms, database, dataRoot, execRoot }: RoutesParts): Check
   }
 }
 
-function usageSources({ containers, files, volumes }: Rooms): UsageSources {
+function usageSources({ containers, files, volumes }: Rooms, sizes: TreeSizes): UsageSources {
   const filters = new Map<string, string[]>()
   return {
     containers: () => containers.list({ all: true, limit: 0, size: true, filters }),
     images: () => files.service.usage(),
-    volumes: () => volumes.usage(),
+    volumes: () => volumes.usage((places) => sizes.of(places)),
   }
 }
 

@@ -65,6 +65,8 @@ export interface ImageRoom extends AsyncDisposable {
   readonly check: ImageRoomCheck
   /** Copies a tree with all that makes a file into an existing directory, on a worker thread. */
   copyTree: (source: string, target: string) => Promise<void>
+  /** Bytes of the files in each directory, measured by the workers; -1 where that is not possible. */
+  treeSizes(directories: readonly string[]): Promise<readonly number[]>
   /** Resolves when nothing is being removed in the background any more. */
   idle(): Promise<void>
 }
@@ -139,6 +141,7 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
     copyTree: async (source, target) => {
       await pool.run({ kind: 'copy', source, target })
     },
+    treeSizes: async (directories) => (await pool.run({ kind: 'sizes', directories })).sizes ?? [],
     idle: () => tasks.idle(),
     [Symbol.asyncDispose]: async () => {
       await tasks.idle()

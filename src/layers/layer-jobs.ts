@@ -8,6 +8,7 @@ import { destroySubvolumes } from '../kernel/btrfs.ts'
 import { copyTree } from '../kernel/copy-tree.ts'
 import { syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
+import { errorCode } from '../spec/errors.ts'
 import { decompress } from '../lib/decompress.ts'
 import type { JobContext } from '../lib/worker-jobs.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
@@ -42,6 +43,8 @@ export type LayerJob =
   | { kind: 'changes'; upper: string; lowers: string[]; whole?: boolean }
   /** Bytes of a tree; with `base` only of what differs from that one. */
   | { kind: 'usage'; directory: string; base?: string }
+  /** The same of several whole trees; -1 for one that cannot be read. */
+  | { kind: 'sizes'; directories: readonly string[] }
   /** Writes a file's gzip to a new one; the same bytes give the same bytes. */
   | { kind: 'compress'; source: string; target: string }
   | { kind: 'remove'; path: string }
@@ -53,6 +56,7 @@ export type LayerJobResult = {
   packed?: { digest: string; bytes: number }
   changes?: FilesystemChange[]
   bytes?: number
+  sizes?: number[]
 }
 
 /** A layer blob that was read to its end. */
@@ -86,6 +90,8 @@ export async function runLayerJob(job: LayerJob, context: JobContext): Promise<L
       return { changes: layerChanges(job.upper, job.lowers, job.whole) }
     case 'usage':
       return { bytes: treeBytes(job, context) }
+    case 'sizes':
+      return { sizes: job.directories.map((directory) => readableBytes(directory, context)) }
     case 'remove':
       destroySubvolumes(job.path)
       rmSync(job.path, { recursive: true, force: true })
@@ -218,6 +224,16 @@ function treeBytes({ directory, base }: { directory: string; base?: string }, co
     bytes += stats.size
   }
   return Number(bytes)
+}
+
+function readableBytes(directory: string, context: JobContext): number {
+  try {
+    return treeBytes({ directory }, context)
+  } catch (error) {
+    // It, or something in it, goes just now. An abort has no code.
+    if (errorCode(error) === undefined) throw error
+    return -1
+  }
 }
 
 function syncTree(path: string): void {

@@ -175,15 +175,21 @@ export class VolumeService {
     return { VolumesDeleted: deleted, SpaceReclaimed: reclaimed }
   }
 
-  /** Volumes of the engine's own with what they take and by how many containers they are held, for `system df`. */
-  async usage(): Promise<Volume[]> {
-    const result: Volume[] = []
+  /**
+   * Volumes of the engine's own with what they take and by how many containers they are held, for `system df`. `bytesOf`
+   * measures places.
+   */
+  async usage(bytesOf: (places: readonly string[]) => Promise<readonly number[]>): Promise<Volume[]> {
+    const found: { volume: Volume; place: string; users: number }[] = []
     for (const record of this.#records.all()) {
-      if (this.#drivers.ownOf(record.driver) === undefined) continue
-      const usage = { Size: await this.#usageBytes(record), RefCount: record.holders.length }
-      result.push({ ...(await this.#describe(record)), UsageData: usage })
+      const place = this.#drivers.ownOf(record.driver)?.path(record.name)
+      if (place === undefined) continue
+      found.push({ volume: await this.#describe(record), place, users: record.holders.length })
     }
-    return result
+    const sizes = await bytesOf(found.map(({ place }) => place))
+    return found.map(({ volume, users }, index) => {
+      return { ...volume, UsageData: { Size: sizes[index] ?? -1, RefCount: users } }
+    })
   }
 
   /** Where a volume of a driver of the engine's own is; undefined for those of plugins. */
