@@ -94,26 +94,6 @@ async function list(engines: Engine[]): Promise<Line[]> {
   ]
 }
 
-async function output(engines: Engine[]): Promise<Line[]> {
-  const megabytes = 200
-  const figures = await interleaved(only(engines, 'wharf', 'docker'), 3, async (engine) => {
-    const command = ['run', '--rm', image, 'dd', 'if=/dev/zero', 'bs=1M', `count=${megabytes}`]
-    const before = performance.now()
-    await finished(engine, command)
-    return megabytes / ((performance.now() - before) / 1000)
-  })
-  const target = 'at least 5 times Docker'
-  return [
-    {
-      what: '200 MB through attached stdout',
-      unit: 'MiB/s',
-      figures,
-      target,
-      good: ratio(figures, 'docker') >= 5,
-    },
-  ]
-}
-
 async function memory(engines: Engine[]): Promise<Line[]> {
   const pair = only(engines, 'wharf', 'docker')
   const megabyte = 1 << 20
@@ -167,7 +147,6 @@ export const engineParts: Record<string, Part> = {
   start,
   exec,
   together,
-  output,
   list,
   crowded: startCrowded,
 }

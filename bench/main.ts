@@ -11,10 +11,17 @@ import { cli, removeRoot, startDocker, startPodman, startWharf } from './engines
 import { imageParts } from './image-parts.ts'
 import { type Line, report } from './measure.ts'
 import { networkParts } from './network-parts.ts'
+import { outputParts } from './output-parts.ts'
 import { phaseTable } from './phases.ts'
 import { volumeParts } from './volume-parts.ts'
 
-const allParts: Record<string, Part> = { ...engineParts, ...networkParts, ...imageParts, ...volumeParts }
+const allParts: Record<string, Part> = {
+  ...engineParts,
+  ...outputParts,
+  ...networkParts,
+  ...imageParts,
+  ...volumeParts,
+}
 
 const phases = 'phases'
 

@@ -182,9 +182,11 @@ export class VolumeService {
   async usage(bytesOf: (places: readonly string[]) => Promise<readonly number[]>): Promise<Volume[]> {
     const found: { volume: Volume; place: string; users: number }[] = []
     for (const record of this.#records.all()) {
-      const place = this.#drivers.ownOf(record.driver)?.path(record.name)
-      if (place === undefined) continue
-      found.push({ volume: await this.#describe(record), place, users: record.holders.length })
+      const driver = this.#drivers.ownOf(record.driver)
+      if (driver === undefined) continue
+      const place = driver.path(record.name)
+      const volume = shown(record, driver, { name: record.name, mountpoint: place })
+      found.push({ volume, place, users: record.holders.length })
     }
     const sizes = await bytesOf(found.map(({ place }) => place))
     return found.map(({ volume, users }, index) => {
