@@ -29,6 +29,7 @@ export function networkSettings(
     mtu: settings.number('mtu', defaults.mtu),
     interContainer: settings.flag('icc', true),
     masquerade: settings.flag('ip-masq', true),
+    firewall: settings.flag('iptables', true),
     enableForwarding: settings.flag('ip-forward', true),
     hostGatewayAddresses: settings.list('host-gateway-ips'),
     dns: settings.list('dns'),

@@ -281,6 +281,7 @@ export class SandboxNetworking {
     live.ports = PublishedPorts.reserve(wishesOf(live.record.ports), found.target, {
       reservations,
       publishAddress: settings.publishAddress,
+      translates: settings.firewall,
     })
     firewall.publish(this.#joiner.rules(live))
   }

@@ -41,23 +41,26 @@ export type PublishedPort = {
 export class Firewall implements Disposable {
   readonly #table: string
   readonly #log: Log
+  readonly #enabled: boolean
   #nftables: Nftables | undefined
 
-  /** `name` is the table's; several instances have one each. */
-  constructor(name: string, log: Log) {
+  /** `name` is the table's; several instances have one each. One that is not `enabled` never makes a rule. */
+  constructor(name: string, log: Log, enabled = true) {
     this.#table = `inet ${name}`
     this.#log = log
+    this.#enabled = enabled
   }
 
   /** Makes the table or brings it up to date. Port maps stay as they are, so that running containers keep theirs. */
   setup(bridges: BridgeRules[]): void {
+    if (!this.#enabled) return this.teardown()
     const text = tableText(this.#table) + bridges.map((rules) => this.#bridgeText('add', rules)).join('')
     this.#run(text)
   }
 
   /** Removes the table and all in it. */
   teardown(): void {
-    this.#run(`add table ${this.#table}\ndelete table ${this.#table}\n`)
+    this.#transact(`add table ${this.#table}\ndelete table ${this.#table}\n`)
   }
 
   /** A bridge network comes. */
@@ -119,7 +122,10 @@ export class Firewall implements Disposable {
   }
 
   #run(text: string): void {
-    if (text === '') return
+    if (text !== '' && this.#enabled) this.#transact(text)
+  }
+
+  #transact(text: string): void {
     this.#nftables ??= new Nftables()
     this.#nftables.run(text)
   }

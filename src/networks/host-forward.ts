@@ -44,12 +44,14 @@ export class HostForward implements Disposable {
   readonly #chain: string
   readonly #table: string
   readonly #log: Log
+  readonly #enabled: boolean
   readonly #bridges = new Set<string>()
   readonly #warned = new Set<string>()
   #nftables: Nftables | undefined
 
-  /** `instance` is the daemon's; the chain is called after it. */
-  constructor(instance: string, log: Log) {
+  /** `instance` is the daemon's; the chain is called after it. One that is not `enabled` lets nothing through. */
+  constructor(instance: string, log: Log, enabled = true) {
+    this.#enabled = enabled
     this.#chain = forwardChainName(instance)
     this.#table = instance
     this.#log = log
@@ -57,11 +59,12 @@ export class HostForward implements Disposable {
 
   /** These will come, one after the other: they are let through together with the first. */
   expect(bridges: readonly string[]): void {
-    for (const bridge of bridges) this.#bridges.add(bridge)
+    if (this.#enabled) for (const bridge of bridges) this.#bridges.add(bridge)
   }
 
   /** A bridge of ours comes. */
   add(bridge: string): void {
+    if (!this.#enabled) return
     this.#bridges.add(bridge)
     this.check()
   }

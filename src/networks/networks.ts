@@ -63,8 +63,8 @@ export class Networks implements AsyncDisposable {
     const { settings, log } = parts
     this.#parts = parts
     const socket = new NetlinkSocket(netlinkProtocols.route)
-    const firewall = new Firewall(settings.instance, log.child('firewall'))
-    this.#hostForward = new HostForward(settings.instance, log.child('firewall'))
+    const firewall = new Firewall(settings.instance, log.child('firewall'), settings.firewall)
+    this.#hostForward = new HostForward(settings.instance, log.child('firewall'), settings.firewall)
     this.#bridge = new BridgeDriver(socket, { firewall, hostForward: this.#hostForward }, settings)
     const drivers: NetworkDriver[] = [
       this.#bridge,

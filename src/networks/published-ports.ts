@@ -95,7 +95,7 @@ function wishAddresses(wish: PortWish, target: PortTarget, fallback: string): Ip
   ].filter((any) => any !== undefined)
 }
 
-/** A way in that is relayed: connections over IPv6. */
+/** A way in that is relayed. */
 type Relay = { held: HeldPort; address: IpAddress; containerPort: number }
 
 /** Held host ports of one container. Disposing lets go of them. */
@@ -110,11 +110,11 @@ export class PublishedPorts implements Disposable {
     this.#relays = relays
   }
 
-  /** Holds the ports of all wishes, or none. Throws as Docker words it. */
+  /** Holds the ports of all wishes, or none. Where the firewall does not translate, all streams are relayed. */
   static reserve(
     wishes: PortWish[],
     target: PortTarget,
-    options: { reservations: PortReservations; publishAddress: string },
+    options: { reservations: PortReservations; publishAddress: string; translates: boolean },
   ): PublishedPorts {
     using undo = new DisposableStack()
     if (wishes.length > 0) undo.defer(() => options.reservations.settle())
@@ -134,7 +134,7 @@ export class PublishedPorts implements Disposable {
       undo.use(held)
       for (const address of held.addresses) {
         records.push({ protocol, containerPort, hostAddress: formatIp(address), hostPort: held.port })
-        if (address.family !== 6 || protocol !== 'tcp') continue
+        if (protocol !== 'tcp' || (address.family === 4 && options.translates)) continue
         held.relay(address, relayTarget(target, containerPort))
         relays.push({ held, address, containerPort })
       }

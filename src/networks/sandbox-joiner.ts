@@ -160,6 +160,7 @@ export class SandboxJoiner {
       const ports = PublishedPorts.reserve(wishes, found.target, {
         reservations,
         publishAddress: publishAddress(this.#core.network(found.endpoint.networkId), settings),
+        translates: settings.firewall,
       })
       undo.use(ports)
       const rules = firewallPorts(ports.records, found.target)

@@ -33,6 +33,8 @@ export type NetworkDaemonSettings = {
   mtu: number
   interContainer: boolean
   masquerade: boolean
+  /** Whether to make rules in the host's firewall (`iptables`). Without, nothing is translated or kept apart. */
+  firewall: boolean
   /** Whether to switch on forwarding in the kernel (`ip-forward`). */
   enableForwarding: boolean
   /** What `host-gateway` stands for; empty for the default bridge's gateway (`host-gateway-ips`). */
@@ -62,6 +64,7 @@ export const defaultNetworkSettings: NetworkDaemonSettings = {
   mtu: 1500,
   interContainer: true,
   masquerade: true,
+  firewall: true,
   enableForwarding: true,
   hostGatewayAddresses: [],
   dns: [],

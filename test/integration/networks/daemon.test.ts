@@ -33,7 +33,6 @@ for (const backend of ['nft', 'legacy']) {
       await docker(daemon, 'network', 'create', 'other')
       await eventually('a rule of the host decides, although it came later', () => reached() === '')
       iptables('-F', 'FORWARD')
-      assert.equal(reached(), '')
       await docker(daemon, 'network', 'rm', 'other')
       await eventually('it is reached after the host’s firewall was loaded anew', () => reached() === 'hello')
 

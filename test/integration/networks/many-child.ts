@@ -1,5 +1,5 @@
 /**
- * Five hundred endpoints, five to a container, in a network namespace of this process's own: made, adopted after a restart, half of them
+ * Five hundred endpoints, ten to a container, in a network namespace of this process's own: made, adopted after a restart, half of them
  * forgotten in a crash, all taken away. Prints what is different afterwards, as JSON. Run by many.test.ts.
  */
 import assert from 'node:assert/strict'
@@ -7,8 +7,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { endpoint, equalInTheEnd, Lab, run, type Box } from './lab.ts'
 
-const containers = 100
-const networks = ['a', 'b', 'c', 'd', 'e']
+const containers = 50
+const networks = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j']
 /** Changed for good, as documented, or moving by themselves. */
 const leftAlone = /\/(ip_forward|forwarding|nf_conntrack_(count|buckets|max|expect_max)|netns_ok)$/
 
@@ -47,7 +47,7 @@ const readings = (lab?: Lab) => ({
     .filter((line) => lab !== undefined && line.includes(lab.root)),
 })
 
-/** Five ports of the host from `first` on. */
+/** Ten ports of the host from `first` on. */
 const bindings = (first: number) =>
   Object.fromEntries(
     networks.map((_name, index) => [`${80 + index}/tcp`, [{ HostIp: '', HostPort: String(first + index) }]]),
@@ -78,7 +78,7 @@ for (let number = 0; number < containers; number++) {
   boxes.push(
     await lab.up(`c${number}`, {
       endpoints: networks.map((network) => ({ network, settings: endpoint() })),
-      portBindings: bindings(20_000 + number * 5),
+      portBindings: bindings(20_000 + number * 10),
     }),
   )
 }
@@ -92,7 +92,7 @@ await adoptAll(lab, kept)
 assert.equal((await addressesOf(lab)).length, (containers * networks.length) / 2)
 await lab.up('late', {
   endpoints: [{ network: 'a', settings: endpoint({ IPAMConfig: { IPv4Address: '10.95.0.3' } }) }],
-  portBindings: bindings(20_005),
+  portBindings: bindings(20_010),
 })
 for (const box of kept.slice(0, 10)) await lab.networks.containers.remove(box.id, box.state)
 await lab[Symbol.asyncDispose]()

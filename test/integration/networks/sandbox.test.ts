@@ -227,3 +227,16 @@ test('gateway modes are each family’s own: IPv4 routed, IPv6 translated, the s
   await lab.networks.containers.remove(web.id, web.state)
   await lab.up('next', { portBindings: { '80/tcp': [{ HostIp: '::', HostPort: translated!.HostPort }] } })
 })
+
+test('without a firewall no rule is made, and published ports are relayed', async () => {
+  await using lab = await Lab.start({ firewall: false })
+  const outside = lab.outside()
+  const web = await lab.up('web', { portBindings: { '80/tcp': [{ HostIp: '', HostPort: '' }] } })
+  using _server = await serve(web.state.sandboxKey, 80, 'web')
+  const { HostPort } = web.state.ports!['80/tcp']![0]!
+  assert.match(ask(outside.path, outside.hostAddress, Number(HostPort)), /^web /)
+  assert.doesNotMatch(
+    run(undefined, 'nft', 'list', 'tables').output,
+    new RegExp(`inet ${lab.settings.instance}$`, 'm'),
+  )
+})
