@@ -9,6 +9,7 @@ import { open, rm, stat, type FileHandle } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import type { ContentStore } from '../content/content-store.ts'
 import { GrowingFile } from '../layers/growing-file.ts'
+import { ExternalGarbage } from '../lib/external-garbage.ts'
 import { abortable, type Semaphore } from '../lib/mutex.ts'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import type { Descriptor } from '../spec/image-types.ts'
@@ -32,6 +33,9 @@ export type DownloadsOptions = {
   maxAttempts: () => number
 }
 
+/** What a download needs; all share one count of garbage. */
+type DownloadOptions = DownloadsOptions & { garbage: ExternalGarbage }
+
 const bufferBytes = 512 * 1024
 const reportEveryMs = 100
 const firstBackOffSeconds = 1
@@ -39,11 +43,11 @@ const maxBackOffSeconds = 32
 
 /** All downloads under way. */
 export class Downloads {
-  readonly #options: DownloadsOptions
+  readonly #options: DownloadOptions
   readonly #running = new Map<string, Download>()
 
   constructor(options: DownloadsOptions) {
-    this.#options = options
+    this.#options = { ...options, garbage: new ExternalGarbage() }
   }
 
   /** Removes what pulls have left long ago. */
@@ -87,7 +91,7 @@ export class Download {
   readonly path: string
   readonly file = new GrowingFile()
   readonly #blob: Descriptor
-  readonly #options: DownloadsOptions
+  readonly #options: DownloadOptions
   readonly #abort = new AbortController()
   readonly #listeners: ((state: DownloadState) => void)[] = []
   readonly #opened = Promise.withResolvers<void>()
@@ -96,7 +100,7 @@ export class Download {
   #failure: unknown
   #isWrong = false
 
-  constructor(blob: Descriptor, path: string, options: DownloadsOptions) {
+  constructor(blob: Descriptor, path: string, options: DownloadOptions) {
     this.#blob = blob
     this.path = path
     this.#options = options
@@ -209,20 +213,14 @@ export class Download {
     }
   }
 
-  /** The answer's bytes from a position on, in large pieces. */
+  /** The answer's bytes from a position on, in large pieces: one buffer, valid until the next is asked for. */
   async *#bytesOf(answer: IncomingMessage, position: number): AsyncGenerator<Buffer, void, void> {
     const { size } = this.#blob
     // A registry without ranges begins at the start: what is there is passed over.
     let skip = answer.statusCode === 206 ? 0 : position
     let left = size - position
-    let held: Buffer[] = []
-    let heldBytes = 0
-    const take = (): Buffer => {
-      const bytes = held.length === 1 ? (held[0] ?? Buffer.alloc(0)) : Buffer.concat(held, heldBytes)
-      held = []
-      heldBytes = 0
-      return bytes
-    }
+    const buffer = Buffer.allocUnsafeSlow(bufferBytes)
+    let filled = 0
     try {
       for await (const chunk of answer) {
         if (!Buffer.isBuffer(chunk)) continue
@@ -230,16 +228,23 @@ export class Download {
         skip -= chunk.length - bytes.length
         left -= bytes.length
         if (left < 0) throw tooLong(this.#blob)
-        held.push(bytes)
-        heldBytes += bytes.length
-        if (heldBytes >= bufferBytes) yield take()
+        // Copied at once, so that what the socket gave is garbage while it is young.
+        this.#options.garbage.add(chunk.length)
+        for (let at = 0; at < bytes.length;) {
+          const count = bytes.copy(buffer, filled, at)
+          at += count
+          filled += count
+          if (filled < buffer.length) continue
+          yield buffer
+          filled = 0
+        }
       }
     } catch (error) {
       // What has come is kept before the failure counts.
-      if (heldBytes > 0 && !(error instanceof EngineError)) yield take()
+      if (filled > 0 && !(error instanceof EngineError)) yield buffer.subarray(0, filled)
       throw error
     }
-    if (heldBytes > 0) yield take()
+    if (filled > 0) yield buffer.subarray(0, filled)
   }
 
   #lastReportMs = 0

@@ -10,6 +10,7 @@ import { syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
 import { errorCode } from '../spec/errors.ts'
 import { decompress } from '../lib/decompress.ts'
+import { ExternalGarbage } from '../lib/external-garbage.ts'
 import type { JobContext } from '../lib/worker-jobs.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
@@ -120,8 +121,10 @@ async function unpack(
     job.growing === undefined
       ? hashedFile(job.source, blobHash, counted)
       : hashedGrowingFile(job.source, job.growing, { hash: blobHash, counted, context })
+  const garbage = new ExternalGarbage()
   for await (const chunk of decompress(source)) {
     context.check()
+    garbage.add(chunk.length)
     tarHash.update(chunk)
     if (writer === undefined || decoder.ended) continue
     for (const event of decoder.push(chunk)) writer.handle(event)
