@@ -145,20 +145,20 @@ async function commits(engines: Engine[]): Promise<Line[]> {
   return [line(`commit of ${commitMegabytes} MB`, figures, 1 / 2)]
 }
 
+/** Docker and Wharf alone; what a part wrote is not the next one's to wait for. */
 const paired =
-  (...steps: Part[]): Part =>
+  (part: Part): Part =>
   async (engines) => {
-    const pair = engines.filter(({ name }) => name !== 'podman')
-    const lines: Line[] = []
-    for (const step of steps) {
-      lines.push(...(await step(pair)))
-      // What the last step wrote is not the next one's to wait for.
-      spawnSync('sync')
-    }
+    const lines = await part(engines.filter(({ name }) => name !== 'podman'))
+    spawnSync('sync')
     return lines
   }
 
 /** The parts by name. */
 export const volumeParts: Record<string, Part> = {
-  volumes: paired(volumes, createAndRemove, copyUp, copies, commits),
+  volumes: paired(volumes),
+  layers: paired(createAndRemove),
+  'copy-up': paired(copyUp),
+  cp: paired(copies),
+  'commit-files': paired(commits),
 }

@@ -9,11 +9,14 @@ export type StorageOptionRules = {
   check(options: Readonly<Record<string, string>>): number | undefined
 }
 
-/** A driver that can follow none: `refusal` says why. */
+/** A driver that can limit nothing: `refusal` says why. */
 export function refusing(refusal: string): StorageOptionRules {
   return {
     check: (options) => {
-      if (Object.keys(options).length > 0) throw new EngineError('internal', refusal)
+      for (const key of Object.keys(options)) {
+        const isSize = key.toLowerCase() === 'size'
+        throw new EngineError('internal', isSize ? refusal : `Unknown option ${key}`)
+      }
       return undefined
     },
   }

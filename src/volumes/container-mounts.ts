@@ -14,6 +14,7 @@ import {
   bindSource,
   bindSubpath,
   canFollow,
+  checkProc,
   copyUp,
   exists,
   inheritedOptions,
@@ -228,6 +229,7 @@ export class ContainerMountService {
     const name = point.Name
     if (point.Type === 'image') {
       const directory = await this.#parts.images.mount(keyOf(id, point))
+      await checkProc(directory, point.Destination)
       const what = `image ${name}`
       const source =
         stored.subpath === ''
@@ -243,9 +245,11 @@ export class ContainerMountService {
     }
     if (name === undefined) {
       await bindSource(stored)
+      await checkProc(point.Source, point.Destination)
       return { ...common, type: 'bind', source: point.Source, options: mountOptions(stored, point.Source) }
     }
     const path = await this.#volumes.mount(name, userOf(id, point))
+    await checkProc(path, point.Destination)
     this.#emit('mount', id, stored)
     rejectFile(rootfs, point.Destination)
     if (this.#volumes.pendingCopyUps(name, id).includes(point.Destination)) {

@@ -21,7 +21,12 @@ export async function mountLocalVolume(request: LocalMount, target: string): Pro
   } catch (error) {
     const { type, device, options } = resolved
     const why = await explanation(error, type)
-    const text = `failed to mount local volume: mount ${device}:${target}${options === '' ? '' : `, data: ${options}`}: ${reasonOf(error)}${why}`
+    const { flags, data } = mountDataAndFlags(options)
+    const shown = [
+      flags === 0 ? '' : `, flags: 0x${flags.toString(16)}`,
+      data === '' ? '' : `, data: ${data}`,
+    ]
+    const text = `failed to mount local volume: mount ${device}:${target}${shown.join('')}: ${reasonOf(error)}${why}`
     throw new EngineError('internal', text.replaceAll(/(pass(?:word)?)=[^,:]*/g, '$1=********'))
   }
 }

@@ -1,5 +1,5 @@
 /** What stands behind a mount when a container starts: sources that exist, subpaths, and content from the image. */
-import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { mount, mountFlags, unmount } from '../kernel/mount.ts'
 import { mountHolding } from '../kernel/mount-table.ts'
@@ -51,6 +51,29 @@ function checkPropagation(source: string, propagation: string): void {
     'internal',
     `path ${source} is mounted on ${mountPoint} but it is not a ${wantsShared ? 'shared' : 'shared or slave'} mount`,
   )
+}
+
+const procMagic = 0x9fa0
+/** Files of /proc that programs like lxcfs replace (runc libcontainer/rootfs_linux.go, checkProcMount). */
+const replaceable = new Set(
+  'cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo net/dev sys/kernel/ns_last_pid sys/crypto/fips_enabled'.split(
+    ' ',
+  ),
+)
+
+/** As runc does: what hides parts of a container is in /proc. crun would let anything lie over it. */
+export async function checkProc(source: string, destination: string): Promise<void> {
+  const refuse = (reason: string) => {
+    throw new EngineError(
+      'invalid',
+      `failed to create task for container: failed to create shim task: OCI runtime create failed: error mounting ${JSON.stringify(source)} to rootfs at ${JSON.stringify(destination)}: ${JSON.stringify(destination)} cannot be mounted because it is ${reason}: unknown`,
+    )
+  }
+  if (destination === '/proc') {
+    if ((await statfs(source)).type !== procMagic) refuse('not of type proc')
+  } else if (destination.startsWith('/proc/') && !replaceable.has(destination.slice('/proc/'.length))) {
+    refuse('inside /proc')
+  }
 }
 
 const restrictions = ['ro', 'nosuid', 'nodev', 'noexec']

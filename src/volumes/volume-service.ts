@@ -67,6 +67,7 @@ export class VolumeService {
     const existing = this.#records.get(name)
     if (existing !== undefined) {
       if (request.Driver !== '' && request.Driver !== existing.driver) {
+        await this.#drivers.get(request.Driver, `create ${name}`)
         throw new EngineError(
           'conflict',
           `create ${name}: conflict: driver '${existing.driver}' already has volume '${name}'`,

@@ -201,7 +201,18 @@ test('hostile and odd mounts are refused in Docker’s words, and nothing outsid
     (await createWith([through])).text,
     /cannot access path .*\/out of volume linked: no such file or directory/,
   )
-  // Over /proc the runtime decides; over one another the deeper lies on top.
+  for (const [target, reason] of [
+    ['/proc', 'not of type proc'],
+    ['/proc/sys', 'inside /proc'],
+  ] as const) {
+    const text = await refused('run', '--rm', '-v', `/tmp:${target}`, 'busybox', 'true')
+    assert.match(
+      text,
+      new RegExp(`"/tmp" to rootfs at "${target}": .* cannot be mounted because it is ${reason}`),
+    )
+  }
+  await docker('run', '--rm', '-v', '/proc:/proc', 'busybox', 'true')
+  // Over one another, the deeper lies on top.
   const layered = await docker(
     'run',
     '--rm',
