@@ -27,12 +27,13 @@ function merge(asked: ContainerConfig, image: ContainerConfig): ContainerConfig 
     Labels: { ...image.Labels, ...asked.Labels },
     Healthcheck: mergeHealth(asked.Healthcheck, image.Healthcheck),
     WorkingDir: asked.WorkingDir === '' ? image.WorkingDir : asked.WorkingDir,
-    Volumes: { ...image.Volumes, ...asked.Volumes },
+    // An empty map asks for nothing, and is not kept as one.
+    Volumes:
+      Object.keys(asked.Volumes ?? {}).length === 0 ? image.Volumes : { ...image.Volumes, ...asked.Volumes },
     StopSignal: asked.StopSignal === '' ? image.StopSignal : asked.StopSignal,
     Shell: isEmpty(asked.Shell) ? image.Shell : asked.Shell,
   }
   if (asked.ExposedPorts === null && image.ExposedPorts === null) merged.ExposedPorts = null
-  if (asked.Volumes === null && image.Volumes === null) merged.Volumes = null
   if (isEmpty(asked.Entrypoint)) {
     if (isEmpty(asked.Cmd)) {
       merged.Cmd = image.Cmd

@@ -130,7 +130,7 @@ export async function renameContainer(core: Core, container: Container, wanted: 
 
 function reserve(core: Core, container: Container, wanted: string): Disposable {
   try {
-    return core.registry.reserveName(parseContainerName(wanted), container.id)
+    return core.registry.reserveName(parseContainerName(wanted.replace(/^(?!\/)/, '/')), container.id)
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
     throw new EngineError(error.kind, `Error when allocating new name: ${error.message}`, { cause: error })

@@ -126,6 +126,17 @@ test('mergeImageConfig() joins environment, ports and labels; the request wins',
   assert.equal(merged.WorkingDir, '/srv')
 })
 
+test('mergeImageConfig() keeps no empty map of volumes, and joins those that there are', () => {
+  const volumes = (asked: object | null, of: object | null) =>
+    mergeImageConfig(
+      ContainerConfig.parse({ Cmd: ['x'], Volumes: asked }),
+      ContainerConfig.parse({ Volumes: of }),
+    ).Volumes
+  assert.equal(volumes({}, null), null)
+  assert.deepEqual(volumes({}, { '/a': {} }), { '/a': {} })
+  assert.deepEqual(volumes({ '/b': {} }, { '/a': {} }), { '/a': {}, '/b': {} })
+})
+
 test('mergeImageConfig() needs something to run and an absolute directory', () => {
   const bare = ContainerConfig.parse({})
   assert.throws(() => mergeImageConfig(bare, bare), { kind: 'invalid', message: 'no command specified' })

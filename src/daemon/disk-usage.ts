@@ -1,7 +1,7 @@
 /** `GET /system/df`: what containers, images and volumes take on disk, and how much of it nobody needs. */
 import type { ImagesUsage } from '../images/image-list.ts'
 import type { ContainerSummary } from '../spec/container-types.ts'
-import type { DiskUsage, UsageSummary } from '../spec/system-types.ts'
+import type { DiskUsage } from '../spec/system-types.ts'
 import type { Volume } from '../spec/volume-types.ts'
 import type { UsageKind } from './routes/system.ts'
 
@@ -37,7 +37,7 @@ export async function diskUsage(sources: UsageSources, kinds: ReadonlySet<UsageK
 }
 
 function imageUsage(usage: ImagesUsage): Partial<DiskUsage> {
-  const summary: UsageSummary = {
+  const summary: NonNullable<DiskUsage['ImageUsage']> = {
     ActiveCount: usage.activeCount,
     TotalCount: usage.totalCount,
     Reclaimable: usage.reclaimableBytes,

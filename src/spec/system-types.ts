@@ -119,12 +119,12 @@ export type SystemInfo = {
 }
 
 /** Usage of one kind of object, API 1.52 and later. */
-export type UsageSummary = {
+export type UsageSummary<Item = unknown> = {
   ActiveCount: number
   TotalCount: number
   Reclaimable: number
   TotalSize: number
-  Items?: unknown[]
+  Items?: Item[]
 }
 
 /** Answer of `GET /system/df`; the flat fields are those of API 1.51 and before. */
@@ -135,8 +135,8 @@ export type DiskUsage = {
   Volumes?: Volume[] | null
   BuildCache?: unknown[] | null
   BuilderSize?: number
-  ImageUsage?: UsageSummary
-  ContainerUsage?: UsageSummary
-  VolumeUsage?: UsageSummary
+  ImageUsage?: UsageSummary<ImageSummary>
+  ContainerUsage?: UsageSummary<ContainerSummary>
+  VolumeUsage?: UsageSummary<Volume>
   BuildCacheUsage?: UsageSummary
 }

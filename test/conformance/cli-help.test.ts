@@ -50,7 +50,7 @@ async function ourHelp(words: readonly string[]): Promise<Help> {
 }
 
 function parseHelp(stdout: string): Help {
-  const usage = /^Usage:\s+(.*(?:\n\t.*)*)/m.exec(stdout)?.[1] ?? ''
+  const usage = (/^Usage:\s+(.*(?:\n\t.*)*)/m.exec(stdout)?.[1] ?? '').trimEnd()
   const commands = new Set<string>()
   const flags = new Map<string, string>()
   let section = ''

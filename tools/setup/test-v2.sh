@@ -48,7 +48,7 @@ result=$work/result
 rm -rf "$result"
 mkdir -p "$result"
 files=("$@")
-[ ${#files[@]} -gt 0 ] || files=(test/integration/cgroups/cgroups.test.ts test/integration/layers/driver-contract.test.ts test/integration/daemon/oom.test.ts)
+[ ${#files[@]} -gt 0 ] || files=(test/integration/cgroups/cgroups.test.ts test/integration/daemon/oom.test.ts)
 printf '%s\n' "${files[@]}" >"$result/files"
 printf 'project=%q\nkernel=%q\n' "$PWD" "$work/kernel" >"$result/where"
 

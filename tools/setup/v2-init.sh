@@ -33,6 +33,7 @@ cat >/root/run/inside.sh <<'INSIDE'
 . /run/result/where
 cd "$project"
 . tools/setup/env.sh
+modprobe loop 2>/dev/null
 export HOME=/root TMPDIR=/tmp WHARF_TEST_SLOWNESS=40
 ip link set lo up
 echo "kernel $(uname -r), cgroups: $(stat -fc %T /sys/fs/cgroup), controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"

@@ -61,13 +61,10 @@ export const command = defineCommand({
     if (current !== 'default' && !rows.some((row) => row.name === current)) {
       rows.push({ name: current, current: true, description: '', host: '', error: 'context not found' })
     }
-    if (flags.quiet) {
-      for (const row of rows) cli.print(row.name)
-      return
-    }
-    cli.stdout.write(formatList(contextList, flags.format, rows))
+    if (flags.quiet) for (const row of rows) cli.print(row.name)
+    else cli.stdout.write(formatList(contextList, flags.format, rows))
     const override = cli.env['WHARF_HOST'] ? 'WHARF_HOST' : 'DOCKER_HOST'
-    if (cli.env[override] && cli.config.currentContext !== undefined) {
+    if (cli.env[override]) {
       cli.warn(
         `Warning: ${override} environment variable overrides the active context. To use a context, either set the global --context flag, or unset ${override} environment variable.`,
       )

@@ -3,7 +3,9 @@ import { flag } from '../../lib/flags.ts'
 import { humanDuration } from '../../lib/duration.ts'
 import { humanSize } from '../../lib/units.ts'
 import type { ContainerSummary } from '../../spec/container-types.ts'
-import type { DiskUsage } from '../../spec/system-types.ts'
+import type { ImageSummary } from '../../spec/image-types.ts'
+import type { DiskUsage, UsageSummary } from '../../spec/system-types.ts'
+import type { Volume } from '../../spec/volume-types.ts'
 import { defineCommand } from '../command.ts'
 import { CliError } from '../errors.ts'
 import { formatList } from '../format.ts'
@@ -44,55 +46,64 @@ const sum = (values: readonly number[]) => values.reduce((total, value) => total
 const isActive = (container: ContainerSummary) =>
   ['running', 'paused', 'restarting'].includes(container.State)
 
-function usageRows(usage: DiskUsage): UsageRow[] {
+/** What an engine before API 1.52 leaves to its client to count. */
+function imageSummary(usage: DiskUsage): UsageSummary {
   const images = usage.Images ?? []
-  const containers = usage.Containers ?? []
-  const volumes = usage.Volumes ?? []
-  const usedImages = images.filter((image) => image.Containers > 0)
-  const used = sum(
-    usedImages.map((image) =>
-      image.Size === -1 || image.SharedSize === -1 ? 0 : image.Size - image.SharedSize,
-    ),
-  )
-  const layers = usage.LayersSize ?? 0
-  const active = containers.filter(isActive)
-  const containerSize = sum(containers.map((container) => container.SizeRw ?? 0))
-  const usedVolumes = volumes.filter((volume) => (volume.UsageData?.RefCount ?? 0) > 0)
-  const volumeSize = (list: typeof volumes) => sum(list.map((volume) => volume.UsageData?.Size ?? 0))
-  return [
-    {
-      type: 'Images',
-      total: images.length,
-      active: usedImages.length,
-      size: layers,
-      reclaimable: layers - used,
-      percent: true,
-    },
-    {
-      type: 'Containers',
-      total: containers.length,
-      active: active.length,
-      size: containerSize,
-      reclaimable: containerSize - sum(active.map((container) => container.SizeRw ?? 0)),
-      percent: true,
-    },
-    {
-      type: 'Local Volumes',
-      total: volumes.length,
-      active: usedVolumes.length,
-      size: volumeSize(volumes),
-      reclaimable: volumeSize(volumes) - volumeSize(usedVolumes),
-      percent: true,
-    },
-    {
-      type: 'Build Cache',
-      total: (usage.BuildCache ?? []).length,
-      active: 0,
-      size: usage.BuilderSize ?? 0,
-      reclaimable: usage.BuilderSize ?? 0,
-      percent: false,
-    },
+  const used = images.filter((image) => image.Containers > 0)
+  const own = ({ Size, SharedSize }: ImageSummary) =>
+    Size === -1 || SharedSize === -1 ? 0 : Size - SharedSize
+  const size = usage.LayersSize ?? 0
+  return summary(images.length, used.length, size, size - sum(used.map(own)))
+}
+
+function containerSummary({ Containers: containers }: DiskUsage): UsageSummary {
+  const all = containers ?? []
+  const size = (list: ContainerSummary[]) => sum(list.map((container) => container.SizeRw ?? 0))
+  const active = all.filter(isActive)
+  return summary(all.length, active.length, size(all), size(all) - size(active))
+}
+
+function volumeSummary({ Volumes: volumes }: DiskUsage): UsageSummary {
+  const all = volumes ?? []
+  const size = (list: Volume[]) => sum(list.map((volume) => volume.UsageData?.Size ?? 0))
+  const used = all.filter((volume) => (volume.UsageData?.RefCount ?? 0) > 0)
+  return summary(all.length, used.length, size(all), size(all) - size(used))
+}
+
+function summary(total: number, active: number, size: number, reclaimable: number): UsageSummary {
+  return { TotalCount: total, ActiveCount: active, TotalSize: size, Reclaimable: reclaimable }
+}
+
+function usageRows(usage: DiskUsage): UsageRow[] {
+  const built = usage.BuilderSize ?? 0
+  const cached = (usage.BuildCache ?? []).length
+  const rows: [type: string, summary: UsageSummary, percent: boolean][] = [
+    ['Images', usage.ImageUsage ?? imageSummary(usage), true],
+    ['Containers', usage.ContainerUsage ?? containerSummary(usage), true],
+    ['Local Volumes', usage.VolumeUsage ?? volumeSummary(usage), true],
+    ['Build Cache', usage.BuildCacheUsage ?? summary(cached, 0, built, built), false],
   ]
+  return rows.map(([type, of, percent]) => ({
+    type,
+    percent,
+    total: of.TotalCount,
+    active: of.ActiveCount,
+    size: of.TotalSize,
+    reclaimable: of.Reclaimable,
+  }))
+}
+
+/** The lists, which since API 1.52 stand with the summaries. */
+function withLists(usage: DiskUsage): DiskUsage {
+  const { ImageUsage, ContainerUsage, VolumeUsage, BuildCacheUsage } = usage
+  return {
+    ...usage,
+    Images: usage.Images ?? ImageUsage?.Items ?? [],
+    Containers: usage.Containers ?? ContainerUsage?.Items ?? [],
+    Volumes: usage.Volumes ?? VolumeUsage?.Items ?? [],
+    BuildCache: usage.BuildCache ?? BuildCacheUsage?.Items ?? [],
+    BuilderSize: usage.BuilderSize ?? BuildCacheUsage?.TotalSize ?? 0,
+  }
 }
 
 const containerList: ListFormat<ContainerSummary> = {
@@ -145,7 +156,8 @@ export const command = defineCommand({
   },
   count: { min: 0, max: 0 },
   run: async (cli, { flags }) => {
-    const usage = await cli.client.json<DiskUsage>('GET', '/system/df', { query: { verbose: flags.verbose } })
+    const query = { verbose: flags.verbose }
+    const usage = withLists(await cli.client.json<DiskUsage>('GET', '/system/df', { query }))
     if (!flags.verbose) {
       cli.stdout.write(formatList(usageList, flags.format, usageRows(usage)))
       return

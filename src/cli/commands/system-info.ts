@@ -3,12 +3,21 @@ import { flag } from '../../lib/flags.ts'
 import { parseTemplate } from '../../lib/go-template.ts'
 import { GoStruct } from '../../lib/go-value.ts'
 import type { SystemInfo } from '../../spec/system-types.ts'
+import { errorMessage } from '../../spec/errors.ts'
 import { wharfVersion } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { CliError, failureOf } from '../errors.ts'
 import { templateError } from '../format.ts'
 import { inspectFormatHelp } from '../inspect.ts'
 import { serverInfoLines } from '../system-info-text.ts'
+
+function compile(format: string) {
+  try {
+    return parseTemplate(format)
+  } catch (error) {
+    throw templateError(error)
+  }
+}
 
 /** See the file's description. */
 export const command = defineCommand({
@@ -45,10 +54,13 @@ export const command = defineCommand({
     }
     if (flags.format === 'json') cli.print(JSON.stringify({ ...value, ClientInfo: client }))
     else {
+      const template = compile(flags.format)
       try {
-        cli.print(parseTemplate(flags.format).execute(new GoStruct('*system.dockerInfo', value)))
+        cli.print(template.execute(new GoStruct('system.dockerInfo', value)))
       } catch (error) {
-        throw templateError(error)
+        // As Docker's: the line's end has been printed, and the error has no name before it.
+        cli.print('')
+        throw new CliError(errorMessage(error), { cause: error })
       }
     }
     if (errors.length > 0) throw new CliError(errors.join('\n'))

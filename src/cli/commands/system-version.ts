@@ -94,12 +94,20 @@ function serverText(server: SystemVersion): string {
   return `\nServer:${name === '' ? '' : ` ${name}`}\n${components.map(componentText).join('\n')}`
 }
 
+/** Templates know a field by its name in Go, JSON by another. */
+function withGoName<T extends { ApiVersion: string }>(
+  version: T,
+): Omit<T, 'ApiVersion'> & { APIVersion: string } {
+  const { ApiVersion, ...rest } = version
+  return { ...rest, APIVersion: ApiVersion }
+}
+
 function templated(format: string, client: ClientVersion, server: SystemVersion | undefined): string {
   if (format === 'json') return goJson({ Client: client, Server: server ?? null })
   try {
     const value = {
-      Client: new GoStruct('command.clientVersion', client),
-      Server: server === undefined ? null : new GoStruct('*types.Version', server),
+      Client: new GoStruct('command.clientVersion', withGoName(client)),
+      Server: server === undefined ? null : new GoStruct('*types.Version', withGoName(server)),
     }
     return parseTemplate(format).execute(new GoStruct('command.versionInfo', value))
   } catch (error) {
