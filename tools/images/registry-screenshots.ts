@@ -1,10 +1,12 @@
 /** Takes the pictures of the registry's web page that docs/registry.md shows: `node tools/images/registry-screenshots.ts`. */
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildConsole, newPage, startBrowser } from '../../test/fixtures/browser.ts'
 import { enterOwnNetwork } from '../../test/fixtures/own-network.ts'
 import { describeRepositories, startPageRegistry } from '../../test/fixtures/page-registry.ts'
 import { startTestRegistry } from '../../test/fixtures/test-registry.ts'
+import { smallPng } from './small-png.ts'
 
 const directory = fileURLToPath(new URL('../../docs/images', import.meta.url))
 const wide = { width: 1120, height: 640 }
@@ -42,7 +44,8 @@ enterOwnNetwork()
 buildConsole()
 await using browser = await startBrowser()
 const { page } = await newPage(browser.context)
-const save = (name: string) => page.screenshot({ path: join(directory, `registry-${name}.png`) })
+const save = async (name: string) =>
+  await writeFile(join(directory, `registry-${name}.png`), smallPng(await page.screenshot()))
 {
   await using empty = await startTestRegistry({ addr: '127.0.0.1:5000' })
   await page.setViewportSize(wide)

@@ -10,7 +10,8 @@ export function usePageKeys(onKey: (event: KeyboardEvent) => void): void {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return
       if (document.querySelector('dialog[open]') !== null) return
       const { target } = event
-      if (target instanceof HTMLElement && target.matches('input, textarea, select')) return
+      if (target instanceof HTMLElement && target.matches('input:not([type=checkbox]), textarea, select'))
+        return
       latest.current(event)
     }
     document.addEventListener('keydown', pressed)

@@ -55,8 +55,7 @@ function Frame({
   usePageKeys((event) => {
     if (event.key === '/') search.current?.focus()
     else if (event.key === '?') setOpened('keys')
-    else if (event.key === 'Escape' && document.activeElement === document.body)
-      goTo(placeAddress(above(place)))
+    else if (event.key === 'Escape' && isInList()) goTo(placeAddress(above(place)))
     else return
     event.preventDefault()
   })
@@ -130,6 +129,11 @@ function useFreshView({ view, name, reference }: Place, closeDialogs: () => void
     const { activeElement } = document
     if (activeElement instanceof HTMLElement && !activeElement.matches('.search input')) activeElement.blur()
   }, [shown])
+}
+
+/** Whether the keyboard is nowhere, or at a row of a list. */
+function isInList(): boolean {
+  return document.activeElement?.matches('body, .grid-row') === true
 }
 
 function skip(event: Event): void {

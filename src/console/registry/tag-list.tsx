@@ -34,6 +34,14 @@ export function TagList({ repository, order, q }: TagListProps) {
         {formatCount(total, 'tag')}
         {q !== '' && ' found'}
       </p>
+      {error !== undefined && (
+        <p class="problem-text" role="alert">
+          Some could not be loaded: {errorText(error)}{' '}
+          <button type="button" onClick={pages.reload}>
+            Try again
+          </button>
+        </p>
+      )}
       {total === 0 ? (
         <NoTags name={repository.name} q={q} />
       ) : (

@@ -24,14 +24,19 @@ export function useTagPages(repository: string, order: PageTagOrder, q: string):
   const [loaded, setLoaded] = useState(nothing)
   const [round, setRound] = useState(0)
   const loader = useRef<TagLoader>(undefined)
+  const inView = useRef({ start: 0, end: 1 })
   useEffect(() => {
     const current = new TagLoader({ repository, order, q }, setLoaded)
     loader.current = current
     current.show(0, 1)
+    current.show(inView.current.start, inView.current.end)
     return () => current.end()
   }, [repository, order, q, round])
   const reload = useCallback(() => setRound((before) => before + 1), [])
-  const show = useCallback((start: number, end: number) => loader.current?.show(start, end), [])
+  const show = useCallback((start: number, end: number) => {
+    inView.current = { start, end }
+    loader.current?.show(start, end)
+  }, [])
   const tagAt = (index: number) => loaded.pages.get(Math.floor(index / pageSize))?.[index % pageSize]
   return { total: loaded.total, error: loaded.error, tagAt, show, reload }
 }

@@ -15,7 +15,10 @@ export function Dialog({
 }) {
   const dialog = useRef<HTMLDialogElement>(null)
   useEffect(() => {
-    dialog.current?.showModal()
+    const element = dialog.current
+    element?.showModal()
+    // Closing gives the focus back to where it was; being removed would not.
+    return () => element?.close()
   }, [])
   return (
     <dialog

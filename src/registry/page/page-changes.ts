@@ -5,7 +5,7 @@ import { pageLimits } from '../../spec/registry-page.ts'
 import { RegistryError } from '../errors.ts'
 import type { Exchange } from '../exchange.ts'
 import { checkDelete, emit } from '../handling.ts'
-import { parseReference } from '../names.ts'
+import { checkRepositoryName, parseReference } from '../names.ts'
 import { bodyOf, checkAdmin, checkMay, checkWritable, visibleRepository } from './asked.ts'
 import type { PageContext } from './page-api.ts'
 
@@ -69,10 +69,10 @@ export async function deleteTags(page: PageContext, exchange: Exchange): Promise
   })
 }
 
-/** Deletes whole repositories. */
+/** Deletes whole repositories; what cannot be deleted is named in the answer. */
 export async function deleteRepositories(page: PageContext, exchange: Exchange): Promise<PageDeletionResult> {
   const { repositories } = await bodyOf(exchange, repositoriesBody)
-  const names = repositories.map((text) => visibleRepository(page, exchange, text).name)
+  const names = repositories.map(checkRepositoryName)
   checkDeletes(page, exchange, names)
   return await each(names, async (name) => {
     await page.app.repositories.deleteRepository(name)

@@ -27,7 +27,8 @@ const parallelReads = 8
 export function status(page: PageContext, exchange: Exchange): PageStatus {
   const { signIn } = page.gate()
   const { externalUrl, readOnly, allowDelete } = page.app.settings()
-  const host = externalUrl === '' ? exchange.header('host') : new URL(externalUrl).host
+  const external = URL.canParse(externalUrl) ? new URL(externalUrl).host : ''
+  const host = external === '' ? exchange.header('host') : external
   return {
     host,
     user: exchange.caller.name,

@@ -178,10 +178,11 @@ test('bulk deletion deletes what is there, and names what is not', async () => {
   const left = await get<PageTags>('tags?repository=team/many&order=name&limit=1', alice.Cookie)
   assert.deepEqual([left.body.total, left.body.tags[0]?.name], [298, '1.0.2'])
   await new Pusher(registry.url, 'root').image('team/gone', ['1'])
-  assert.equal(
-    (await post<PageDeletionResult>('delete-repositories', { repositories: ['team/gone'] }, alice)).body
-      .deleted,
-    1,
+  const both = { repositories: ['team/gone', 'team/none'] }
+  const gone = await post<PageDeletionResult>('delete-repositories', both, alice)
+  assert.deepEqual(
+    [gone.body.deleted, gone.body.failed.map(({ reference }) => reference)],
+    [1, ['team/none']],
   )
   assert.equal((await get<PageRepository>('repository?repository=team/gone', alice.Cookie)).status, 404)
 })
