@@ -50,3 +50,31 @@ test('python3-docker: containers, logs, exec, archives, volumes, mounts and erro
     noVolume: 'get py-data: no such volume',
   })
 })
+
+test('python3-docker: networks are made, joined, looked at and pruned', async () => {
+  const script = join(import.meta.dirname, 'python-networks.py')
+  const { code, stdout, stderr } = await runCommand('/usr/bin/python3', [script], {
+    env: daemon.clientEnvironment(),
+  })
+  assert.equal(code, 0, stderr)
+  const config = {
+    Subnet: '10.88.0.0/24',
+    IPRange: '10.88.0.128/25',
+    Gateway: '10.88.0.254',
+    AuxiliaryAddresses: { one: '10.88.0.128' },
+  }
+  assert.deepEqual(JSON.parse(stdout), {
+    created: [config, { made: 'here' }, { 'com.docker.network.driver.mtu': '1400' }, true],
+    containers: ['python-db', 'python-web'],
+    web: '10.88.0.129',
+    db: ['bridge', 'python-net'],
+    resolves: 0,
+    listed: ['python-net'],
+    twice: [403, 'endpoint with name python-db already exists in network python-net'],
+    inUse: [403, true],
+    taken: [409, 'network with name python-net already exists'],
+    gone: 1,
+    pruned: ['python-net'],
+    notFound: 'network python-net not found',
+  })
+})
