@@ -1,5 +1,14 @@
 /** The networks' keeper (native/net): started, found again after the daemon's restart, ended. */
-import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Socket } from 'node:net'
 import { errorCode } from '../spec/errors.ts'
@@ -48,6 +57,8 @@ export class KeeperProcess {
   start(): KeeperConnection {
     this.end()
     const listener = PacketSocket.listen(this.#socketPath)
+    // Who connects decides about names and ports, whatever the process's umask is.
+    chmodSync(this.#socketPath, 0o600)
     const nothing = openSync('/dev/null', 'r+')
     const descriptor = spawnDescriptor(nothing)
     try {
