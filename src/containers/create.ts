@@ -116,7 +116,9 @@ async function makeFiles(
     return { mounts: source.record.mounts.map(({ point }) => point), mode }
   })
   const makeRootfs = async () => {
-    await core.ports.rootfs.prepare(id, image?.topLayer, hostConfig.StorageOpt ?? {})
+    // A container that removes itself is not there after a power cut anyway.
+    const durable = !hostConfig.AutoRemove
+    await core.ports.rootfs.prepare(id, image?.topLayer, hostConfig.StorageOpt ?? {}, { durable })
     undo.defer(() => core.ports.rootfs.remove(id))
   }
   const makeMounts = async () => {

@@ -36,8 +36,16 @@ export interface ImageSource {
 /** Root file systems of containers. Implemented by layers/. All calls are idempotent. */
 export interface RootfsStore {
   readonly driverName: string
-  /** Makes the writable layer on top of a chain. Files first: the caller's row comes after. */
-  prepare(id: ContainerId, topLayer: ChainId | undefined, storageOpt: Record<string, string>): Promise<void>
+  /**
+   * Makes the writable layer on top of a chain, with `durable` so that it survives a power cut. Files first: the
+   * caller's row comes after.
+   */
+  prepare(
+    id: ContainerId,
+    topLayer: ChainId | undefined,
+    storageOpt: Record<string, string>,
+    options: { durable: boolean },
+  ): Promise<void>
   /** Mounts and returns the merged directory. `volatile` skips syncs for a container that is removed on exit. */
   mount(id: ContainerId, options: { volatile: boolean }): Promise<string>
   unmount(id: ContainerId): Promise<void>

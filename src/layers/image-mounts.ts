@@ -52,7 +52,7 @@ export class ImageMountStore implements LayerUsers {
     const top = topLayerOf(image)
     this.#tops.set(key, top)
     const lowers = top === undefined ? [] : layers.chain(top).map((row) => row.directory)
-    await driver.createWritable(key, { lowers, init: false, options: {} })
+    await driver.createWritable(key, { lowers, init: false, options: {}, durable: false })
   }
 
   async mount(key: string): Promise<string> {

@@ -100,7 +100,7 @@ export class OverlayDriver implements StorageDriver {
     return this.#path('layers', name, 'diff')
   }
 
-  async createWritable(id: string, { lowers, init, options }: WritableRequest): Promise<void> {
+  async createWritable(id: string, { lowers, init, options, durable }: WritableRequest): Promise<void> {
     this.#options.rules.check(options)
     const base = { lowers: [...lowers], init }
     const below = init ? [await this.#ensureInit(lowers)] : this.#directoriesOf(base)
@@ -112,7 +112,7 @@ export class OverlayDriver implements StorageDriver {
       mkdir(diff, { recursive: true, mode: 0o755 }),
       mkdir(join(directory, 'work'), { recursive: true, mode: 0o700 }),
       mkdir(join(directory, 'merged'), { recursive: true, mode: 0o700 }),
-      writeBase(join(directory, 'lowers'), base),
+      writeBase(join(directory, 'lowers'), base, durable),
     ])
     inheritAttributes(diff, ['/'], below)
     this.#bases.set(id, base)

@@ -50,11 +50,12 @@ export class OverlayRootfsStore implements LayerUsers {
     id: ContainerId,
     topLayer: ChainId | undefined,
     storageOpt: Record<string, string>,
+    { durable }: { durable: boolean } = { durable: true },
   ): Promise<void> {
     this.#tops.set(id, topLayer)
     try {
       const lowers = topLayer === undefined ? [] : this.#layers.chain(topLayer).map((row) => row.directory)
-      await this.#driver.createWritable(id, { lowers, init: true, options: storageOpt })
+      await this.#driver.createWritable(id, { lowers, init: true, options: storageOpt, durable })
     } catch (error) {
       await this.remove(id)
       throw error

@@ -20,6 +20,8 @@ export type WritableRequest = {
   init: boolean
   /** Those of `--storage-opt`. */
   options: Readonly<Record<string, string>>
+  /** Whether it must be there after a power cut. */
+  durable: boolean
 }
 
 /** See the file's head. Layer names are plain file names; lists of them are topmost first. */

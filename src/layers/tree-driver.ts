@@ -102,13 +102,13 @@ export class TreeDriver implements StorageDriver {
     return this.#path('layers', name, 'tree')
   }
 
-  async createWritable(id: string, { lowers, init, options }: WritableRequest): Promise<void> {
+  async createWritable(id: string, { lowers, init, options, durable }: WritableRequest): Promise<void> {
     const sizeBytes = this.#options.rules.check(options)
     const base = { lowers: [...lowers], init }
     if (init) await this.#ensureInit(lowers)
     const tree = this.#path('writable', id, 'tree')
     await mkdir(this.#path('writable', id), { recursive: true, mode: 0o711 })
-    await writeBase(this.#path('writable', id, 'lowers'), base)
+    await writeBase(this.#path('writable', id, 'lowers'), base, durable)
     await this.#options.trees.clone(this.#below(base), tree)
     if (sizeBytes !== undefined) this.#options.trees.limit?.(tree, sizeBytes)
   }

@@ -13,9 +13,9 @@ const content = z.union([
 /** `lowers` are layers' names, topmost first; `init` says whether the init layer lies on them. */
 export type WritableBase = z.infer<typeof content>
 
-/** Writes the file. */
-export async function writeBase(path: string, base: WritableBase): Promise<void> {
-  await writeFile(path, JSON.stringify({ lowers: base.lowers, init: base.init }))
+/** Writes the file; with `durable` it survives a power cut, and so does the way to it. */
+export async function writeBase(path: string, base: WritableBase, durable: boolean): Promise<void> {
+  await writeFile(path, JSON.stringify({ lowers: base.lowers, init: base.init }), { flush: durable })
 }
 
 /** Reads the file of a writable layer `id`. Throws notFound when there is none, or none that is whole. */
