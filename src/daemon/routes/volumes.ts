@@ -26,7 +26,10 @@ export function volumeRoutes(volumes: VolumeOperations): Route[] {
       handle: async (x) => {
         const request = await x.json(VolumeCreate, 'CreateOptions')
         if (request.ClusterVolumeSpec !== null) {
-          throw new EngineError('unavailable', 'volume create failed: this node is not a swarm manager')
+          throw new EngineError(
+            'unavailable',
+            'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
+          )
         }
         x.sendJson(201, await volumes.create(request))
       },
@@ -36,6 +39,16 @@ export function volumeRoutes(volumes: VolumeOperations): Route[] {
       method: 'GET',
       path: '/volumes/{name}',
       handle: async (x) => x.sendJson(200, await volumes.inspect(x.name)),
+    },
+    {
+      method: 'PUT',
+      path: '/volumes/{name}',
+      handle: async () => {
+        throw new EngineError(
+          'unavailable',
+          'volume update only valid for cluster volumes, but swarm is unavailable',
+        )
+      },
     },
     {
       method: 'DELETE',

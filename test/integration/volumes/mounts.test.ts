@@ -227,6 +227,11 @@ test('hostile and odd mounts are refused in Docker’s words, and nothing outsid
   )
   assert.match(layered, /^\/a\/b\/secret\nb\nout$/)
   assert.match(await refused('volume', 'rm', 'nowhere'), /get nowhere: no such volume/i)
+  const updated = await daemon.api('PUT', '/volumes/linked?version=1', { Spec: {} })
+  assert.deepEqual(
+    [updated.status, (updated.json as { message: string }).message],
+    [503, 'volume update only valid for cluster volumes, but swarm is unavailable'],
+  )
   await docker('volume', 'rm', '-f', 'nowhere')
 })
 
