@@ -15,6 +15,7 @@ import { EngineError } from '../spec/errors.ts'
 import { encodeFrame } from './frames.ts'
 import { Router } from './router.ts'
 import { absentRoutes } from './routes/absent.ts'
+import { checkpointRoutes } from './routes/checkpoints.ts'
 import { containerCreateRoutes } from './routes/container-create.ts'
 import { containerStreamRoutes } from './routes/container-streams.ts'
 import { containerRoutes } from './routes/containers.ts'
@@ -67,6 +68,10 @@ const engine = {
     if (name === 'broken') throw new Error('secret details')
   },
   start: async () => {},
+  paths: (name: string) => {
+    if (name === 'gone') throw new EngineError('notFound', 'No such container: gone')
+    return { running: name === 'up' }
+  },
   wait: async () => {
     const { promise, resolve } = Promise.withResolvers<{ exitCode: number; error: string }>()
     release = () => resolve({ exitCode: 7, error: '' })
@@ -74,11 +79,14 @@ const engine = {
   },
 } as unknown as ContainerEngine
 let release = () => {}
+let experimental = false
 
 const directory = mkdtempSync(join(tmpdir(), 'wharf-server-test-'))
 const socketPath = join(directory, 's.sock')
 const api = new ApiServer({
   router: new Router([
+    // Before the containers' own, whose {id} takes any path.
+    ...checkpointRoutes(engine, () => experimental),
     ...containerRoutes(engine),
     ...containerCreateRoutes(engine, { cgroupUnified: false }),
     ...execRoutes(engine),
@@ -281,6 +289,41 @@ test('a client hears of a refusal though nobody read its body, small or large', 
   assert.equal(response.statusCode, 501)
   assert.match(await text(response), /not supported/)
   large.destroy()
+})
+
+test('checkpoints: switched off unless experimental, then as without CRIU', async () => {
+  const off = await call('GET', '/containers/up/checkpoints')
+  assert.equal(off.status, 501)
+  assert.match(off.body, /experimental feature is disabled by default/)
+  experimental = true
+  const path = '/containers/up/checkpoints'
+  const ask = async (method: string, at: string, body?: string) => {
+    const answer = await call(method, at, body)
+    return [answer.status, answer.body.trim()]
+  }
+  const message = (text: string) => JSON.stringify({ message: text })
+  assert.deepEqual(await ask('GET', path), [200, 'null'])
+  assert.deepEqual(await ask('GET', '/containers/gone/checkpoints'), [
+    404,
+    message('No such container: gone'),
+  ])
+  assert.deepEqual(await ask('POST', '/containers/down/checkpoints', '{"CheckpointID":"c1"}'), [
+    500,
+    message('Container down not running'),
+  ])
+  assert.deepEqual(await ask('POST', path, '{"CheckpointID":"../x"}'), [
+    500,
+    message('Invalid checkpoint ID (../x), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed'),
+  ])
+  assert.match(
+    String(await ask('POST', path, '{"CheckpointID":"c1"}')),
+    /^500.*Cannot checkpoint container up: .*criu/,
+  )
+  assert.deepEqual(await ask('DELETE', `${path}/c1`), [
+    500,
+    message('checkpoint c1 does not exist for container up'),
+  ])
+  experimental = false
 })
 
 test('create: what a body lacks, has too much of, or has of the wrong kind', async () => {

@@ -92,7 +92,7 @@ async function start(engine: ContainerEngine, x: Exchange): Promise<void> {
     )
   }
   if (x.text('checkpoint') !== '') {
-    throw new EngineError('invalid', 'checkpoint is only supported on experimental daemons')
+    throw new EngineError('invalid', 'checkpoint is only supported in experimental mode')
   }
   await engine.start(x.name, { detachKeys: x.text('detachKeys') })
   x.sendStatus(204)
