@@ -1,6 +1,7 @@
 /** What handlers work with. */
 import type { Cards } from './cards.ts'
 import type { RegistryEvents } from './events.ts'
+import type { Follower } from './follower.ts'
 import type { PullCache } from './pull-cache.ts'
 import type { RegistryIndex } from './registry-index.ts'
 import type { Repositories } from './repositories.ts'
@@ -34,4 +35,6 @@ export type App = {
   driver: StorageDriver
   events: RegistryEvents
   cache: PullCache
+  /** Where other processes use the storage too. */
+  follower: Follower | undefined
 }

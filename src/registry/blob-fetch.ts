@@ -9,6 +9,7 @@ import type { Writable } from 'node:stream'
 import type { Digest } from '../spec/ids.ts'
 import { RegistryError } from './errors.ts'
 import { algorithmOf } from './names.ts'
+import { written } from './output.ts'
 
 const pieceBytes = 256 * 1024
 const heldBack = 1
@@ -74,7 +75,7 @@ export class BlobFetch {
       const { bytesRead } = await this.#file.read(buffer, 0, Math.min(pieceBytes, available - at), at)
       if (bytesRead === 0) throw new Error('fetched file is shorter than what was written')
       // A copy: the buffer is used again before the output is done with it.
-      await write(output, Buffer.from(buffer.subarray(0, bytesRead)))
+      await written(output, Buffer.from(buffer.subarray(0, bytesRead)))
       at += bytesRead
     }
   }
@@ -126,17 +127,4 @@ export class BlobFetch {
 
 function wrong(message: string): RegistryError {
   return new RegistryError('UNAVAILABLE', { message, status: 502 })
-}
-
-async function write(output: Writable, bytes: Buffer): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const closed = () => reject(new Error('output closed'))
-  if (output.destroyed) throw new Error('output closed')
-  output.once('close', closed)
-  try {
-    output.write(bytes, (error) => (error === null || error === undefined ? resolve() : reject(error)))
-    await promise
-  } finally {
-    output.off('close', closed)
-  }
 }

@@ -68,23 +68,21 @@ export class Cards {
 
   /** Changes what is said of a repository. Throws NAME_UNKNOWN. */
   async change(repository: string, change: CardChange): Promise<void> {
-    await this.#index.commit(() => {
+    await this.#journal.commit(() => {
       this.set(this.#id(repository), change)
       const { description, official, automated } = this.card(repository, '')
       this.#journal.write(cardPath(repository), JSON.stringify({ description, official, automated }))
     })
-    this.#journal.wake()
   }
 
   /** Gives a user's star, or takes it back; either may be done again. Throws NAME_UNKNOWN. */
   async star(repository: string, user: string, isGiven: boolean): Promise<void> {
-    await this.#index.commit(() => {
+    await this.#journal.commit(() => {
       this.setStar(this.#id(repository), user, isGiven)
       const path = starPath(repository, user)
       if (isGiven) this.#journal.write(path, user)
       else this.#journal.remove(path)
     })
-    this.#journal.wake()
   }
 
   /** Changes the index alone. In a transaction. */
@@ -108,6 +106,15 @@ export class Cards {
       'UPDATE repositories SET stars = (SELECT count(*) FROM stars WHERE repository = id) WHERE id = ?',
       repository,
     )
+  }
+
+  /** Changes the index alone, to these users' stars and no others. In a transaction. */
+  setStars(repository: number, users: readonly string[]): void {
+    this.#index.database.run('DELETE FROM stars WHERE repository = ?', repository)
+    for (const user of users) this.setStar(repository, user, true)
+    if (users.length === 0) {
+      this.#index.database.run('UPDATE repositories SET stars = 0 WHERE id = ?', repository)
+    }
   }
 
   #id(repository: string): number {

@@ -74,8 +74,7 @@ export async function collect(parts: CollectParts, options: CollectOptions): Pro
     await setImmediate()
   }
   parts.repositories.forget(result.manifests.map(({ digest }) => digest))
-  await parts.index.durable()
-  parts.journal.wake()
+  await parts.journal.acknowledged()
   return result
 }
 

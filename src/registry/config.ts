@@ -62,9 +62,32 @@ const upstream = z.strictObject({
   ttl: duration.default(60_000),
   missingTtl: duration.default(10_000),
 })
+const s3 = z.strictObject({
+  endpoint: z.url({ protocol: /^https?$/ }).optional(),
+  region: text.default('us-east-1'),
+  bucket: text.min(3),
+  /** Everything lies below this folder of the bucket. */
+  prefix: text.default(''),
+  accessKey: text.default(''),
+  secretKey: text.default(''),
+  sessionToken: text.default(''),
+  /** The bucket in the host's name (BUCKET.HOST) rather than in the path. */
+  virtualHosted: z.boolean().default(false),
+  /** A file of certificates to trust instead of the system's. */
+  ca: text.default(''),
+  verify: z.boolean().default(true),
+  partSize: bytes.default(16 << 20).refine((size) => size >= 5 << 20, 'parts are at least 5m'),
+  /** Sends clients to the bucket for blobs. */
+  redirect: z.boolean().default(false),
+  redirectExpiry: duration.default(20 * 60_000),
+  /** How old an answer may be when other processes use the bucket too. */
+  follow: duration.default(1_000),
+})
 const schema = z.strictObject({
   addr: text.default('127.0.0.1:5000'),
   data: text.default('/var/lib/registry'),
+  /** Where blobs and links lie, if not in the folder; index and half uploads stay there. */
+  s3: s3.optional(),
   externalUrl: text.default(''),
   relativeUrls: z.boolean().default(false),
   headers: z.record(text, text).default({}),
@@ -124,6 +147,8 @@ const schema = z.strictObject({
 
 /** All settings, checked. */
 export type RegistryConfig = z.infer<typeof schema>
+/** A bucket. */
+export type S3Config = z.infer<typeof s3>
 /** A rule about who may do what. */
 export type AccessRule = z.infer<typeof rule>
 /** A rule about which tags stay. */

@@ -5,12 +5,16 @@ import { dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { syncDirectory } from '../lib/sync-directory.ts'
 import { errorCode } from '../spec/errors.ts'
+import { written } from './output.ts'
 import type { ByteRange, StorageDriver, StorageEntry, StorageSource } from './storage-driver.ts'
 
 const readBytes = 512 * 1024
 
 /** See the file's head. */
 export class FilesystemDriver implements StorageDriver {
+  readonly identity = 'folder'
+  readonly isShared = false
+  readonly parallel = 1
   readonly #root: string
 
   constructor(root: string) {
@@ -94,13 +98,19 @@ export class FilesystemDriver implements StorageDriver {
     return found?.isFile() === true ? found.size : undefined
   }
 
-  async list(path: string): Promise<StorageEntry[]> {
+  async list(path: string, after = ''): Promise<StorageEntry[]> {
     const entries = await orUndefined(() => readdir(this.#path(path), { withFileTypes: true }))
-    return (entries ?? []).map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
+    return (entries ?? [])
+      .filter(({ name }) => name > after)
+      .map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
   }
 
-  async open(path: string): Promise<StorageSource> {
-    return new FileSource(await open(this.#path(path), 'r'))
+  async open(path: string, range: ByteRange): Promise<StorageSource> {
+    return new FileSource(await open(this.#path(path), 'r'), range)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing is kept open.
   }
 
   #path(path: string): string {
@@ -110,13 +120,16 @@ export class FilesystemDriver implements StorageDriver {
 
 class FileSource implements StorageSource {
   readonly #file: FileHandle
+  readonly #range: ByteRange
 
-  constructor(file: FileHandle) {
+  constructor(file: FileHandle, range: ByteRange) {
     this.#file = file
+    this.#range = range
   }
 
   /** Reads one piece while the one before is written. The two buffers are used again and again: new ones cost more than the copy. */
-  async sendTo(output: Writable, { start, end }: ByteRange): Promise<void> {
+  async sendTo(output: Writable): Promise<void> {
+    const { start, end } = this.#range
     const size = Math.min(readBytes, end - start + 1)
     if (size <= 0) return
     const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)]
@@ -141,22 +154,6 @@ class FileSource implements StorageSource {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file.close()
-  }
-}
-
-/** Resolves when the bytes are with the kernel, rejects when the output is closed first. */
-async function written(output: Writable, bytes: Uint8Array): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const closed = () => reject(new Error('output closed'))
-  if (output.destroyed) closed()
-  else {
-    output.once('close', closed)
-    output.write(bytes, (error) => (error === null || error === undefined ? resolve() : reject(error)))
-  }
-  try {
-    await promise
-  } finally {
-    output.off('close', closed)
   }
 }
 

@@ -48,7 +48,7 @@ export async function getBlob(app: App, exchange: Exchange, route: BlobRoute): P
   const ifRange = exchange.header('if-range')
   const range = ifRange === '' || ifRange === etag ? parseRange(exchange.header('range'), size) : undefined
   // Opened before the answer begins: what is collected meanwhile is still read to its end.
-  await using source = await app.repositories.openBlob(digest)
+  await using source = await app.repositories.openBlob(digest, range ?? { start: 0, end: size - 1 })
   emit(app, exchange, { action: 'pull', kind: 'blob', repository: route.repository, digest, size })
   const length = range === undefined ? size : range.end - range.start + 1
   exchange.response.writeHead(range === undefined ? 200 : 206, {
@@ -57,7 +57,7 @@ export async function getBlob(app: App, exchange: Exchange, route: BlobRoute): P
     ...(range === undefined ? {} : { 'Content-Range': `bytes ${range.start}-${range.end}/${size}` }),
   })
   try {
-    await source.sendTo(exchange.response, range ?? { start: 0, end: size - 1 })
+    await source.sendTo(exchange.response)
     exchange.response.end()
   } catch (error) {
     // A client that hung up is no failure of ours.

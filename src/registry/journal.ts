@@ -2,12 +2,16 @@
  * How the tree follows the index. A change is one transaction of the index, which says in the journal what the tree
  * lacks; a background task writes that, makes it durable, and only then takes it out of the journal. So an answered
  * request costs one sync, the tree is complete moments later, and after a crash the journal is what remains to do.
+ * Where others use the tree too, the tree is what counts: an answer waits until it has the change and the others
+ * have been told.
  */
 import { dirname } from 'node:path/posix'
+import { eachLimited } from '../lib/each-limited.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { Log } from '../lib/log.ts'
 import type { Digest } from '../spec/ids.ts'
-import { type Database, textColumn } from '../store/database.ts'
+import { textColumn, type Database } from '../store/database.ts'
+import type { RegistryIndex } from './registry-index.ts'
 import type { StorageDriver } from './storage-driver.ts'
 import { blobPath } from './tree.ts'
 
@@ -16,9 +20,21 @@ const retryMs = 5_000
 
 type Entry = { path: string; sequence: number; digest: string; content: Uint8Array | undefined }
 
+type Waiter = { sequence: number; resolve: () => void; reject: (error: unknown) => void }
+
+/** Knows which paths were noted while it was in use, or were waiting when that began. */
+export type PathTracker = Disposable & {
+  /** Whether the path, or one above or below it, was. */
+  touches(path: string): boolean
+}
+
 /** See the file's head. */
 export class Journal implements AsyncDisposable {
+  readonly #index: RegistryIndex
   readonly #database: Database
+  readonly #publish: ((paths: readonly string[]) => Promise<void>) | undefined
+  readonly #trackers = new Set<Set<string>>()
+  #waiters: Waiter[] = []
   readonly #driver: StorageDriver
   readonly #log: Log
   /** Held by digest by whoever puts a blob's bytes in the tree or takes them away. */
@@ -28,11 +44,59 @@ export class Journal implements AsyncDisposable {
   #retry: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(database: Database, driver: StorageDriver, log: Log) {
-    this.#database = database
-    this.#driver = driver
-    this.#log = log
-    this.#sequence = Number(database.get('SELECT max(sequence) AS last FROM journal')?.['last'] ?? 0)
+  /** `publish` tells others who use the tree what changed there. */
+  constructor(parts: {
+    index: RegistryIndex
+    driver: StorageDriver
+    log: Log
+    publish?: (paths: readonly string[]) => Promise<void>
+  }) {
+    this.#index = parts.index
+    this.#database = parts.index.database
+    this.#driver = parts.driver
+    this.#log = parts.log
+    this.#publish = parts.publish
+    this.#sequence = Number(this.#database.get('SELECT max(sequence) AS last FROM journal')?.['last'] ?? 0)
+  }
+
+  /** Runs changes as one transaction and waits until what they noted may be acknowledged. */
+  async commit<T>(work: () => T): Promise<T> {
+    const result = this.#database.transaction(work)
+    await this.acknowledged()
+    return result
+  }
+
+  /** Waits until all that was noted before would survive the loss of power, or of this machine where the tree is elsewhere. */
+  async acknowledged(): Promise<void> {
+    if (this.#publish === undefined) {
+      await this.#index.durable()
+      this.wake()
+      return
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#waiters.push({ sequence: this.#sequence, resolve, reject })
+    this.wake()
+    await promise
+  }
+
+  /** Tracks which paths are noted from now on. */
+  track(): PathTracker {
+    const paths = new Set(
+      this.#database.all('SELECT path FROM journal').map((row) => textColumn(row, 'path')),
+    )
+    this.#trackers.add(paths)
+    return {
+      touches: (path) =>
+        [...paths].some(
+          (noted) => noted === path || noted.startsWith(`${path}/`) || path.startsWith(`${noted}/`),
+        ),
+      [Symbol.dispose]: () => this.#trackers.delete(paths),
+    }
+  }
+
+  /** Forgets what is noted: where the tree counts, after the process died. */
+  discard(): void {
+    this.#database.run('DELETE FROM journal')
   }
 
   /** Notes a small file to write; inside the caller's transaction. */
@@ -64,7 +128,12 @@ export class Journal implements AsyncDisposable {
   async settled(): Promise<boolean> {
     this.wake()
     while (this.#running !== undefined) await this.#running
-    return !this.#pending()
+    return !this.hasEntries
+  }
+
+  /** Whether the tree lacks something. */
+  get hasEntries(): boolean {
+    return this.#database.get('SELECT 1 FROM journal LIMIT 1') !== undefined
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -75,6 +144,7 @@ export class Journal implements AsyncDisposable {
 
   #insert(path: string, digest: string | null, content: Uint8Array | null): void {
     this.#sequence += 1
+    for (const paths of this.#trackers) paths.add(path)
     this.#database.run(
       'INSERT OR REPLACE INTO journal (path, sequence, digest, content) VALUES (?, ?, ?, ?)',
       path,
@@ -84,18 +154,17 @@ export class Journal implements AsyncDisposable {
     )
   }
 
-  #pending(): boolean {
-    return this.#database.get('SELECT 1 FROM journal LIMIT 1') !== undefined
-  }
-
   async #run(): Promise<void> {
     try {
       await this.#drain()
       this.#running = undefined
-      if (this.#pending()) this.wake()
+      if (this.hasEntries) this.wake()
     } catch (error) {
       this.#running = undefined
       this.#log.error('storage tree is behind the index', { error })
+      const waiters = this.#waiters
+      this.#waiters = []
+      for (const { reject } of waiters) reject(error)
       if (!this.#closed) this.#retry = setTimeout(() => this.wake(), retryMs).unref()
     }
   }
@@ -105,15 +174,28 @@ export class Journal implements AsyncDisposable {
     await Promise.resolve()
     for (;;) {
       const batch = this.#batch()
-      if (batch.length === 0) return
-      for (const entry of batch) await this.#apply(entry)
+      if (batch.length === 0) {
+        this.#tellWaiters(this.#sequence)
+        return
+      }
+      for (const run of independent(batch)) {
+        await eachLimited(run, this.#driver.parallel, (entry) => this.#apply(entry))
+      }
       await this.#driver.sync(batch.filter((entry) => entry.content !== undefined).map((entry) => entry.path))
+      await this.#publish?.(batch.map(({ path }) => path))
       this.#database.transaction(() => {
         for (const { path, sequence } of batch) {
           this.#database.run('DELETE FROM journal WHERE path = ? AND sequence = ?', path, sequence)
         }
       })
+      this.#tellWaiters(batch.at(-1)?.sequence ?? 0)
     }
+  }
+
+  #tellWaiters(done: number): void {
+    const waiters = this.#waiters
+    this.#waiters = waiters.filter(({ sequence }) => sequence > done)
+    for (const { sequence, resolve } of waiters) if (sequence <= done) resolve()
   }
 
   #batch(): Entry[] {
@@ -140,4 +222,17 @@ export class Journal implements AsyncDisposable {
       this.#database.get('SELECT 1 FROM manifest_contents WHERE digest = ?', digest) !== undefined
     if (!isBack) await this.#driver.remove(path)
   }
+}
+
+/** Cuts a batch where a write may lie in a folder that was removed before; what is between may go in any order. */
+function independent(batch: readonly Entry[]): Entry[][] {
+  const runs: Entry[][] = []
+  let last: Entry | undefined
+  for (const entry of batch) {
+    const isWrite = entry.content !== undefined
+    if (last === undefined || (isWrite && last.content === undefined)) runs.push([])
+    runs.at(-1)?.push(entry)
+    last = entry
+  }
+  return runs
 }

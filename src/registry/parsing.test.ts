@@ -217,7 +217,21 @@ test('configuration: defaults, durations, sizes, unknown keys, variables of the 
     () => environmentSettings({ REGISTRY_STORAGE_DELETE_ENABLED: 'maybe' }),
     /REGISTRY_STORAGE_DELETE_ENABLED/,
   )
-  assert.throws(() => environmentSettings({ REGISTRY_STORAGE_S3_BUCKET: 'b' }), /only the filesystem/)
+  assert.throws(() => environmentSettings({ REGISTRY_STORAGE_GCS_BUCKET: 'b' }), /only the filesystem and s3/)
+  const bucket = {
+    REGISTRY_STORAGE_S3_BUCKET: 'images',
+    REGISTRY_STORAGE_S3_REGIONENDPOINT: 'http://minio:9000',
+    REGISTRY_STORAGE_S3_ACCESSKEY: 'key',
+    REGISTRY_STORAGE_S3_FORCEPATHSTYLE: 'true',
+    REGISTRY_STORAGE_REDIRECT_DISABLE: 'true',
+    AWS_SECRET_ACCESS_KEY: 'secret',
+  }
+  const { s3 } = checkConfig(environmentSettings(bucket))
+  assert.deepEqual(
+    [s3?.bucket, s3?.endpoint, s3?.accessKey, s3?.secretKey, s3?.virtualHosted, s3?.redirect],
+    ['images', 'http://minio:9000', 'key', 'secret', false, false],
+  )
+  assert.equal(checkConfig(environmentSettings({ REGISTRY_STORAGE_REDIRECT_DISABLE: 'true' })).s3, undefined)
   assert.deepEqual(parseAddress(':5000'), { host: '', port: 5000 })
   assert.deepEqual(parseAddress('[::1]:80'), { host: '::1', port: 80 })
   for (const bad of ['5000', 'a:b', 'x:99999', '']) assert.throws(() => parseAddress(bad), bad)

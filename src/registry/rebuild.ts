@@ -4,9 +4,11 @@
  * them.
  */
 import type { Clock } from '../lib/clock.ts'
+import { eachLimited } from '../lib/each-limited.ts'
 import type { Log } from '../lib/log.ts'
 import { isDigest, type Digest } from '../spec/ids.ts'
 import { parseCard, type Cards } from './cards.ts'
+import { textColumn } from '../store/database.ts'
 import { RegistryError } from './errors.ts'
 import { parseManifest } from './manifest.ts'
 import { isRepositoryName, isTag } from './names.ts'
@@ -52,35 +54,54 @@ const tables = [
   'stars',
 ]
 
-/** Whether the index has never been built, nor used. */
-export function isUnbuilt(index: RegistryIndex): boolean {
-  return index.database.get("SELECT 1 FROM settings WHERE key = 'built'") === undefined
+/** Whether the index is that of the driver's tree. */
+export function isBuiltFrom(index: RegistryIndex, driver: StorageDriver): boolean {
+  const setting = (key: string) =>
+    textColumn(index.database.get('SELECT value FROM settings WHERE key = ?', key), 'value')
+  return setting('built') !== '' && (setting('storage') || 'folder') === driver.identity
 }
 
 /** Empties the index and fills it from the tree. The journal must have settled. */
 export async function rebuildIndex(parts: RebuildParts): Promise<RebuildResult> {
   const { index, driver } = parts
-  const result: RebuildResult = { blobs: 0, repositories: 0, manifests: 0, tags: 0, skipped: 0 }
+  const result = emptyResult()
   // What is interrupted from here on is begun again at the next start.
   index.clear(tables)
   await addBlobs(parts, result)
-  for await (const repository of repositoriesIn(driver, '')) await addRepository(parts, repository, result)
+  for await (const repository of repositoriesIn(driver, '')) {
+    if (!isRepositoryName(repository)) {
+      result.skipped += 1
+      continue
+    }
+    const read = await readRepository(driver, repository)
+    const { skipped } = result
+    index.database.transaction(() => storeRepository(parts, read, result))
+    if (result.skipped > skipped) parts.log.warn('parts left out of the index', { repository })
+  }
   await index.commit(() => {
-    index.database.run("INSERT OR REPLACE INTO settings VALUES ('built', 'yes')")
+    index.database.run(
+      "INSERT OR REPLACE INTO settings VALUES ('built', 'yes'), ('storage', ?)",
+      driver.identity,
+    )
   })
   return result
+}
+
+function emptyResult(): RebuildResult {
+  return { blobs: 0, repositories: 0, manifests: 0, tags: 0, skipped: 0 }
 }
 
 async function addBlobs({ index, driver }: RebuildParts, result: RebuildResult): Promise<void> {
   for (const algorithm of await driver.list(blobsRoot)) {
     for (const prefix of await driver.list(`${blobsRoot}/${algorithm.name}`)) {
       const found: [Digest, number][] = []
-      for (const { name } of await driver.list(`${blobsRoot}/${algorithm.name}/${prefix.name}`)) {
+      const folders = await driver.list(`${blobsRoot}/${algorithm.name}/${prefix.name}`)
+      await eachLimited(folders, driver.parallel, async ({ name }) => {
         const digest = `${algorithm.name}:${name}`
         const size = isDigest(digest) ? await driver.size(blobPath(digest)) : undefined
         if (isDigest(digest) && size !== undefined) found.push([digest, size])
         else result.skipped += 1
-      }
+      })
       index.database.transaction(() => {
         for (const [digest, size] of found) {
           index.database.run('INSERT OR REPLACE INTO blobs VALUES (?, ?)', digest, size)
@@ -107,54 +128,69 @@ async function hasManifests(driver: StorageDriver, repository: string): Promise<
   return (await driver.list(repositoryPath(repository))).some(({ name }) => name === '_manifests')
 }
 
-async function addRepository(parts: RebuildParts, repository: string, result: RebuildResult): Promise<void> {
-  const { index, driver, cards, clock, log } = parts
-  if (!isRepositoryName(repository)) {
-    result.skipped += 1
-    return
-  }
-  const root = repositoryPath(repository)
-  const layers = await linksIn(driver, `${root}/_layers`)
+/** What the tree has of a repository. */
+export type TreeRepository = {
+  name: string
+  layers: [digest: Digest, size: number | undefined][]
+  contents: Map<Digest, Buffer | undefined>
+  tags: [name: string, digest: Digest][]
+  card: Buffer | undefined
+  stars: string[]
+}
+
+/** Reads all that the tree has of a repository. */
+export async function readRepository(driver: StorageDriver, name: string): Promise<TreeRepository> {
+  const root = repositoryPath(name)
+  const layers: TreeRepository['layers'] = []
+  await eachLimited(await linksIn(driver, `${root}/_layers`), driver.parallel, async (digest) => {
+    layers.push([digest, await driver.size(blobPath(digest))])
+  })
+  const contents: TreeRepository['contents'] = new Map()
   const revisions = await linksIn(driver, `${root}/_manifests/revisions`)
-  const tags = await tagsOf(driver, repository)
-  const contents = new Map<Digest, Buffer>()
-  for (const digest of revisions) {
-    const content = await driver.read(blobPath(digest))
-    if (content !== undefined) contents.set(digest, content)
+  await eachLimited(revisions, driver.parallel, async (digest) => {
+    contents.set(digest, await driver.read(blobPath(digest)))
+  })
+  const tags = await tagsOf(driver, name)
+  const card = await driver.read(cardPath(name))
+  return { name, layers, contents, tags, card, stars: await readStars(driver, name) }
+}
+
+/** Puts into the index what the tree has of a repository, instead of what was there. In a transaction. */
+export function storeRepository(
+  parts: Pick<RebuildParts, 'index' | 'cards' | 'clock'>,
+  read: TreeRepository,
+  result: RebuildResult = emptyResult(),
+): void {
+  const { index, cards, clock } = parts
+  const old = index.repositoryId(read.name)
+  if (old !== undefined) index.dropRepository(read.name, old)
+  if (read.layers.length === 0 && read.contents.size === 0) return
+  const nowMs = clock.nowMs()
+  const id = index.ensureRepository(read.name, nowMs)
+  const card = parseCard(read.card ?? Buffer.alloc(0))
+  if (card !== undefined) cards.set(id, card)
+  cards.setStars(id, read.stars)
+  for (const [digest, size] of read.layers) {
+    if (size === undefined) result.skipped += 1
+    else index.linkBlob(id, digest, size, nowMs)
+  }
+  for (const [digest, content] of read.contents) {
+    if (content !== undefined && addManifest(parts, id, { digest, content })) result.manifests += 1
     else result.skipped += 1
   }
-  const card = parseCard((await driver.read(cardPath(repository))) ?? Buffer.alloc(0))
-  const stars = await starsOf(driver, repository)
-  const nowMs = clock.nowMs()
-  index.database.transaction(() => {
-    const id = index.ensureRepository(repository, nowMs)
-    if (card !== undefined) cards.set(id, card)
-    for (const user of stars) cards.setStar(id, user, true)
-    for (const digest of layers) {
-      const size = index.blobSize(digest)
-      if (size === undefined) result.skipped += 1
-      else index.linkBlob(id, digest, size, nowMs)
+  for (const [name, digest] of read.tags) {
+    if (index.manifest(id, digest) === undefined) result.skipped += 1
+    else {
+      index.setTag(id, { name, digest }, nowMs)
+      result.tags += 1
     }
-    for (const [digest, content] of contents) {
-      if (addManifest(parts, id, { digest, content })) result.manifests += 1
-      else {
-        result.skipped += 1
-        log.warn('manifest left out of the index', { repository, digest })
-      }
-    }
-    for (const [name, digest] of tags) {
-      if (index.manifest(id, digest) === undefined) result.skipped += 1
-      else {
-        index.setTag(id, { name, digest }, nowMs)
-        result.tags += 1
-      }
-    }
-  })
+  }
   result.repositories += 1
 }
 
-function addManifest(
-  { index, clock }: RebuildParts,
+/** Adds a manifest's bytes to the index; answers whether they are a manifest that is served. In a transaction. */
+export function addManifest(
+  { index, clock }: Pick<RebuildParts, 'index' | 'clock'>,
   repository: number,
   { digest, content }: { digest: Digest; content: Buffer },
 ): boolean {
@@ -173,17 +209,19 @@ function addManifest(
 async function linksIn(driver: StorageDriver, path: string): Promise<Digest[]> {
   const digests: Digest[] = []
   for (const algorithm of await driver.list(path)) {
-    for (const { name } of await driver.list(`${path}/${algorithm.name}`)) {
+    const folders = await driver.list(`${path}/${algorithm.name}`)
+    await eachLimited(folders, driver.parallel, async ({ name }) => {
       const digest = `${algorithm.name}:${name}`
       // A deleted link leaves its folder behind in trees of the reference registry.
       const link = `${path}/${algorithm.name}/${name}/link`
       if (isDigest(digest) && (await driver.size(link)) !== undefined) digests.push(digest)
-    }
+    })
   }
   return digests
 }
 
-async function starsOf(driver: StorageDriver, repository: string): Promise<string[]> {
+/** Users who starred a repository. */
+export async function readStars(driver: StorageDriver, repository: string): Promise<string[]> {
   const users: string[] = []
   for (const { name } of await driver.list(starsPath(repository))) {
     const user = (await driver.read(`${starsPath(repository)}/${name}`))?.toString() ?? ''
@@ -194,10 +232,11 @@ async function starsOf(driver: StorageDriver, repository: string): Promise<strin
 
 async function tagsOf(driver: StorageDriver, repository: string): Promise<[string, Digest][]> {
   const tags: [string, Digest][] = []
-  for (const { name } of await driver.list(`${repositoryPath(repository)}/_manifests/tags`)) {
-    if (!isTag(name)) continue
+  const folders = await driver.list(`${repositoryPath(repository)}/_manifests/tags`)
+  await eachLimited(folders, driver.parallel, async ({ name }) => {
+    if (!isTag(name)) return
     const digest = (await driver.read(tagLinkPath(repository, name)))?.toString().trim() ?? ''
     if (isDigest(digest)) tags.push([name, digest])
-  }
+  })
   return tags
 }

@@ -143,6 +143,12 @@ export class RegistryIndex implements AsyncDisposable {
     return numberColumn(row, 'size')
   }
 
+  /** Forgets a blob, or the bytes of a manifest, that no tree has any more. In a transaction. */
+  dropBlob(digest: Digest): void {
+    this.database.run('DELETE FROM blobs WHERE digest = ?', digest)
+    this.database.run('DELETE FROM manifest_contents WHERE digest = ?', digest)
+  }
+
   /** Gives a repository a blob. In a transaction. */
   linkBlob(repository: number, digest: Digest, size: number, nowMs: number): void {
     this.database.run('INSERT OR IGNORE INTO blobs (digest, size) VALUES (?, ?)', digest, size)

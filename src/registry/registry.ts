@@ -91,6 +91,7 @@ export class Registry implements AsyncDisposable {
       driver,
       events,
       cache,
+      follower: parts.store.follower,
     }
     events.listen(({ action, kind }) => this.#metrics.event(action, kind))
     this.#pageApi = new PageApi({
@@ -198,6 +199,7 @@ export class Registry implements AsyncDisposable {
       try {
         const expired = await this.store.uploads.expire()
         if (expired > 0) this.#log.info('uploads expired', { uploads: expired })
+        await this.store.changes?.trim()
         if (isDue) await this.collect({})
       } catch (error) {
         // A full disk, say: the next round may do better.

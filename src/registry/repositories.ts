@@ -12,7 +12,7 @@ import type { Leases } from './leases.ts'
 import { parseManifest, type ParsedManifest } from './manifest.ts'
 import type { DigestAlgorithm, Reference } from './names.ts'
 import type { ManifestRow, RegistryIndex } from './registry-index.ts'
-import type { StorageDriver, StorageSource } from './storage-driver.ts'
+import type { ByteRange, StorageDriver, StorageSource } from './storage-driver.ts'
 import {
   blobPath,
   layerLinkPath,
@@ -71,9 +71,9 @@ export class Repositories {
     return size
   }
 
-  /** Opens a blob for reading. */
-  async openBlob(digest: Digest): Promise<StorageSource> {
-    return await this.#options.driver.open(blobPath(digest))
+  /** Opens a blob, or a range of it, for reading. */
+  async openBlob(digest: Digest, range: ByteRange): Promise<StorageSource> {
+    return await this.#options.driver.open(blobPath(digest), range)
   }
 
   /** Puts a finished upload into a repository. */
@@ -86,8 +86,7 @@ export class Repositories {
       if (index.blobSize(digest) === undefined) await driver.adopt(upload.path, blobPath(digest))
       index.database.transaction(() => this.#link(repository, digest, upload.size))
     }
-    await index.durable()
-    journal.wake()
+    await journal.acknowledged()
   }
 
   /**
@@ -103,8 +102,7 @@ export class Repositories {
     const size = index.blobSize(digest)
     if (size === undefined || !this.#owners(digest, source.from).some(source.mayRead)) return false
     leases.touch(digest)
-    await index.commit(() => this.#link(repository, digest, size))
-    journal.wake()
+    await journal.commit(() => this.#link(repository, digest, size))
     return true
   }
 
@@ -112,13 +110,12 @@ export class Repositories {
   async deleteBlob(repository: string, digest: Digest): Promise<void> {
     const { index, journal } = this.#options
     const id = index.repositoryId(repository)
-    const removed = await index.commit(() => {
+    const removed = await journal.commit(() => {
       if (id === undefined || !index.unlinkBlob(id, digest)) return false
       journal.remove(layerLinkPath(repository, digest).replace(/\/link$/, ''))
       return true
     })
     if (!removed) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
-    journal.wake()
   }
 
   /** Whether a repository has a blob. */
@@ -172,7 +169,7 @@ export class Repositories {
     const parsed = parseManifest(content, push.contentType)
     const digest = digestFor(content, reference)
     const tags = 'tag' in reference ? [reference.tag, ...push.tags] : [...push.tags]
-    await index.commit(() => {
+    await journal.commit(() => {
       // Checked where it is inserted: collection may run between requests.
       if (push.isCached !== true) this.#checkNeeds(repository, parsed)
       const nowMs = clock.nowMs()
@@ -186,7 +183,6 @@ export class Repositories {
         journal.write(tagLinkPath(repository, name), digest)
       }
     })
-    journal.wake()
     return { ...parsed, digest, tags: [...new Set(tags)] }
   }
 
@@ -195,7 +191,7 @@ export class Repositories {
     const { index, journal } = this.#options
     const id = index.repositoryId(repository)
     if (id === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
-    const tags = await index.commit(() => {
+    const tags = await journal.commit(() => {
       const gone =
         'digest' in reference
           ? index.deleteManifest(id, reference.digest)
@@ -208,14 +204,13 @@ export class Repositories {
       return gone
     })
     if (tags === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: reference })
-    journal.wake()
     return { tags }
   }
 
   /** Removes a repository with all in it; its blobs go with the next collection. Throws NAME_UNKNOWN. */
   async deleteRepository(repository: string): Promise<void> {
     const { index, journal } = this.#options
-    const removed = await index.commit(() => {
+    const removed = await journal.commit(() => {
       const id = index.repositoryId(repository)
       if (id === undefined) return false
       index.dropRepository(repository, id)
@@ -224,7 +219,6 @@ export class Repositories {
       return true
     })
     if (!removed) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
-    journal.wake()
   }
 
   /** Forgets cached bytes of manifests that are gone. */

@@ -155,6 +155,9 @@ export class RegistryServer {
     state.user = caller.name
     const exchange = new Exchange({ request, response, target, caller })
     if (isExtra(route)) {
+      if (route.kind === 'admin' || route.kind === 'metrics' || route.kind === 'pageApi') {
+        await app.follower?.now()
+      }
       await this.#options.extra[route.kind](exchange, 'rest' in route ? route.rest : '')
       return
     }
@@ -172,7 +175,30 @@ export class RegistryServer {
     if (handler === undefined) {
       throw new RegistryError('UNSUPPORTED', { headers: { Allow: Object.keys(byMethod).join(', ') } })
     }
-    await handler(app, exchange, route)
+    await this.#handle(handler, exchange, route)
+  }
+
+  /** Runs a handler on an index that has what other processes did, as far as the request depends on it. */
+  async #handle(handler: Handler<RouteKind>, exchange: Exchange, route: Route): Promise<void> {
+    const { app } = this.#options
+    const { follower } = app
+    const { method } = exchange.request
+    if (follower === undefined) {
+      await handler(app, exchange, route)
+      return
+    }
+    const isRead = method === 'GET' || method === 'HEAD'
+    if (isRead) await follower.recent()
+    // Pieces of an upload depend on the upload alone.
+    else if (route.kind !== 'upload') await follower.now()
+    try {
+      await handler(app, exchange, route)
+    } catch (error) {
+      if (!isRead || !(error instanceof RegistryError) || error.status !== 404) throw error
+      // It may have come a moment ago.
+      await follower.now()
+      await handler(app, exchange, route)
+    }
   }
 
   async #identify(request: IncomingMessage, { kind }: Route): Promise<Caller> {

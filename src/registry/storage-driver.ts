@@ -7,17 +7,23 @@ import type { Writable } from 'node:stream'
 /** Bytes from `start` to `end`, both included. */
 export type ByteRange = { start: number; end: number }
 
-/** A file opened for reading: it can be read to its end whatever happens to its name. */
+/** Bytes of a file, opened for reading: they can be read to their end whatever happens to the file's name. */
 export interface StorageSource extends AsyncDisposable {
-  /** Writes the bytes, or a range of them, and resolves when all are taken. Does not end the output. */
-  sendTo(output: Writable, range: ByteRange): Promise<void>
+  /** Writes the bytes, once, and resolves when all are taken. Does not end the output. */
+  sendTo(output: Writable): Promise<void>
 }
 
 /** A name in a folder. */
 export type StorageEntry = { name: string; isDirectory: boolean }
 
 /** See the file's head. */
-export interface StorageDriver {
+export interface StorageDriver extends AsyncDisposable {
+  /** Names what is stored there: an index of something else is of no use. */
+  readonly identity: string
+  /** Whether other processes may change what is there meanwhile. */
+  readonly isShared: boolean
+  /** How many small writes are best under way at once. */
+  readonly parallel: number
   /** Makes what the driver needs. Call once, before anything else. */
   setUp(): Promise<void>
   /** A small file whole; undefined where there is none. */
@@ -32,10 +38,10 @@ export interface StorageDriver {
   remove(path: string): Promise<void>
   /** Size of a file; undefined where there is none. */
   size(path: string): Promise<number | undefined>
-  /** Names in a folder; none where there is no folder. */
-  list(path: string): Promise<StorageEntry[]>
-  /** Opens a file for reading. Rejects with ENOENT where there is none. */
-  open(path: string): Promise<StorageSource>
+  /** Names in a folder, those after `after` in the order of their bytes; none where there is no folder. */
+  list(path: string, after?: string): Promise<StorageEntry[]>
+  /** Opens a file for reading; a range whose end is before its start is empty. Rejects with ENOENT where there is none. */
+  open(path: string, range: ByteRange): Promise<StorageSource>
   /** A URL that clients may be sent to for a blob instead; undefined where there is none. */
   redirect?(path: string): Promise<string | undefined>
 }

@@ -5,11 +5,13 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import { Cards } from './cards.ts'
+import { ChangeLog } from './change-log.ts'
 import type { RegistryConfig } from './config.ts'
-import { FilesystemDriver } from './filesystem-driver.ts'
+import { Follower } from './follower.ts'
 import { Journal } from './journal.ts'
 import { Leases } from './leases.ts'
-import { isUnbuilt, rebuildIndex } from './rebuild.ts'
+import { openDriver } from './open-driver.ts'
+import { isBuiltFrom, rebuildIndex } from './rebuild.ts'
 import { RegistryIndex } from './registry-index.ts'
 import { Repositories } from './repositories.ts'
 import type { StorageDriver } from './storage-driver.ts'
@@ -25,6 +27,9 @@ export type RegistryStore = AsyncDisposable & {
   repositories: Repositories
   cards: Cards
   clock: Clock
+  /** Where others use the tree too. */
+  follower: Follower | undefined
+  changes: ChangeLog | undefined
 }
 
 /**
@@ -39,12 +44,23 @@ export async function openStore(
   await using undo = new AsyncDisposableStack()
   await mkdir(join(data, 'wharf'), { recursive: true, mode: 0o700 })
   const index = undo.use(await openIndex(join(data, 'wharf', 'index.db')))
-  const driver: StorageDriver = new FilesystemDriver(data)
+  const driver = undo.use(await openDriver(config, clock))
   await driver.setUp()
-  const journal = undo.use(new Journal(index.database, driver, log.child('journal')))
-  journal.wake()
+  const changes = driver.isShared ? new ChangeLog(driver, index, clock) : undefined
+  const journal = undo.use(
+    new Journal({
+      index,
+      driver,
+      log: log.child('journal'),
+      ...(changes === undefined ? {} : { publish: (paths) => changes.append(paths) }),
+    }),
+  )
   const cards = new Cards(index, journal)
-  if (isUnbuilt(index)) {
+  if (changes === undefined) journal.wake()
+  // Of a shared tree others may have made more than is known here, and what was not told to them counts no more.
+  if (!isBuiltFrom(index, driver) || (changes !== undefined && (changes.isBehind || journal.hasEntries))) {
+    journal.discard()
+    await changes?.skip()
     const result = await rebuildIndex({ index, driver, cards, clock, log })
     if (result.blobs > 0) log.info('index built from the folder', result)
   }
@@ -75,6 +91,11 @@ export async function openStore(
     repositories,
     cards,
     clock,
+    follower:
+      changes === undefined
+        ? undefined
+        : new Follower({ index, driver, journal, cards, changes, clock }, config.s3?.follow ?? 0),
+    changes,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
