@@ -1,6 +1,7 @@
 /**
  * `npm run bench [PART ...]`: measures Wharf, Docker and Podman side by side and prints a table. Without
- * arguments all parts run, which takes about ten minutes on two cores. The part `phases` shows where a start's time goes.
+ * arguments all parts run, which takes about ten minutes on two cores. The part `phases` shows where a start's time goes,
+ * `registry` measures the registry against Debian's docker-registry.
  */
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,6 +14,7 @@ import { type Line, report } from './measure.ts'
 import { networkParts } from './network-parts.ts'
 import { outputParts } from './output-parts.ts'
 import { phaseTable } from './phases.ts'
+import { registryReport } from './registry.ts'
 import { volumeParts } from './volume-parts.ts'
 
 const allParts: Record<string, Part> = {
@@ -24,6 +26,7 @@ const allParts: Record<string, Part> = {
 }
 
 const phases = 'phases'
+const registry = 'registry'
 
 async function showPhases(root: string): Promise<void> {
   const trace = join(root, 'trace')
@@ -40,16 +43,17 @@ async function showPhases(root: string): Promise<void> {
 }
 
 async function main(asked: string[]): Promise<void> {
-  const names = asked.filter((name) => name !== phases)
+  const names = asked.filter((name) => name !== phases && name !== registry)
   const parts = (asked.length > 0 ? names : Object.keys(allParts)).map((name): Part => {
     const part = allParts[name]
     if (part === undefined)
-      throw new Error(`no such part: ${name} (${[...Object.keys(allParts), phases].join(', ')})`)
+      throw new Error(`no such part: ${name} (${[...Object.keys(allParts), phases, registry].join(', ')})`)
     return part
   })
   const root = join(tmpdir(), 'wharf-bench')
   removeRoot(root)
   if (asked.length === 0 || asked.includes(phases)) await showPhases(root)
+  if (asked.length === 0 || asked.includes(registry)) console.log(`${await registryReport(root)}\n`)
   if (parts.length === 0) return
   const engines = [await startWharf(join(root, 'wharf')), await startDocker(join(root, 'docker'))]
   engines.push(startPodman(join(root, 'podman')))

@@ -16,7 +16,7 @@ case "$what" in
     packages+=(runc socat curl python3 python3-docker docker-compose docker.io netcat-openbsd libseccomp2 bsdutils zstd attr)
     packages+=(docker-registry openssl skopeo btrfs-progs fuse-overlayfs chromium fonts-dejavu-core)
     ;;&
-  bench) packages+=(podman) ;;
+  bench) packages+=(podman wrk) ;;
 esac
 
 missing=()
