@@ -35,11 +35,16 @@ type Part = {
 
 async function ask(url: string, method: string, body?: Buffer | string, type = 'application/octet-stream') {
   const { promise, resolve, reject } = Promise.withResolvers<{ status: number; location: string }>()
-  const headers = { 'Content-Type': type, 'Content-Length': String(body === undefined ? 0 : Buffer.byteLength(body)) }
+  const headers = {
+    'Content-Type': type,
+    'Content-Length': String(body === undefined ? 0 : Buffer.byteLength(body)),
+  }
   const outgoing = request(url, { method, headers, agent }, (answer) => {
     answer.resume()
     answer.once('error', reject)
-    answer.once('end', () => resolve({ status: answer.statusCode ?? 0, location: answer.headers.location ?? '' }))
+    answer.once('end', () =>
+      resolve({ status: answer.statusCode ?? 0, location: answer.headers.location ?? '' }),
+    )
   })
   outgoing.once('error', reject)
   outgoing.end(body)
@@ -57,7 +62,11 @@ function digestOf(data: Buffer | string): string {
 }
 
 /** POST, PATCH and PUT, as docker pushes. The digest is made before. */
-async function pushBlob(url: string, repository: string, blob: { data: Buffer; digest: string }): Promise<void> {
+async function pushBlob(
+  url: string,
+  repository: string,
+  blob: { data: Buffer; digest: string },
+): Promise<void> {
   const started = await must(202, `${url}/v2/${repository}/blobs/uploads/`, 'POST')
   const location = new URL(await must(202, new URL(started, url).href, 'PATCH', blob.data), url)
   location.searchParams.set('digest', blob.digest)
@@ -97,7 +106,13 @@ async function fill(root: string): Promise<void> {
   const text = manifest(config.digest, config.digest, 'app')
   for (let at = 0; at < tags; at += 100) {
     const names = Array.from({ length: 100 }, (_, n) => `tag=v${String(at + n).padStart(5, '0')}`).join('&')
-    await must(201, `${ours.url}/v2/bench/app/manifests/${digestOf(text)}?${names}`, 'PUT', text, manifestType)
+    await must(
+      201,
+      `${ours.url}/v2/bench/app/manifests/${digestOf(text)}?${names}`,
+      'PUT',
+      text,
+      manifestType,
+    )
   }
   await eightAtOnce(repositories, async (n) => {
     const name = `many/repository-${String(n).padStart(4, '0')}`
@@ -153,7 +168,9 @@ function parts(root: string, pulled: { data: Buffer; digest: string }): Part[] {
     rate('HEAD of a manifest by tag', 'HEAD', '/v2/bench/app/manifests/v00042', 5),
     time('400 new manifests, 8 at once', 2, 3, async ({ url }) => {
       const first = (serial += 1000)
-      return await seconds(400, () => eightAtOnce(400, (n) => pushManifest(url, 'bench/new', `new ${first + n}`)))
+      return await seconds(400, () =>
+        eightAtOnce(400, (n) => pushManifest(url, 'bench/new', `new ${first + n}`)),
+      )
     }),
     rate('100 of 10,000 tags', 'GET', '/v2/bench/app/tags/list?n=100&last=v05000', 10),
     rate('catalog, a page of 100', 'GET', '/v2/_catalog?n=100&last=many/repository-0999', 5),
@@ -163,7 +180,9 @@ function parts(root: string, pulled: { data: Buffer; digest: string }): Part[] {
       return await seconds(1, () => pushBlob(url, 'bench/push', blob))
     }),
     time('pull of 200 MB', 1, 5, ({ url }) =>
-      seconds(1, () => run('curl', ['-sSf', '-o', '/dev/null', `${url}/v2/bench/pull/blobs/${pulled.digest}`])),
+      seconds(1, () =>
+        run('curl', ['-sSf', '-o', '/dev/null', `${url}/v2/bench/pull/blobs/${pulled.digest}`]),
+      ),
     ),
     time('200 pushes of 1 MB, 8 at once', 1.3, 3, async ({ url }) => {
       const blobs = Array.from({ length: 200 }, () => blobOf(randomBytes(1024 * 1024)))
@@ -189,7 +208,9 @@ async function measure(part: Part, servers: readonly RegistryServer[]): Promise<
       found.get(server.name)?.cpu.push((server.cpuMs() - before) / operations)
     }
   }
-  return new Map([...found].map(([name, { values, cpu }]) => [name, { value: median(values), cpuMs: median(cpu) }]))
+  return new Map(
+    [...found].map(([name, { values, cpu }]) => [name, { value: median(values), cpuMs: median(cpu) }]),
+  )
 }
 
 function row(part: Part, figures: Map<string, Figures>): string {
@@ -232,9 +253,9 @@ async function memory(servers: readonly RegistryServer[], digest: string): Promi
 async function collection(ours: RegistryServer, root: string): Promise<string> {
   let answered = 0
   let refused = 0
-  let isOver = false
+  const over = new AbortController()
   const client = async (n: number) => {
-    for (let turn = 0; !isOver; turn++) {
+    for (let turn = 0; !over.signal.aborted; turn++) {
       const name = `${ours.url}/v2/many/repository-${String((turn * 8 + n) % repositories).padStart(4, '0')}`
       const text = manifest(config.digest, config.digest, `turn ${turn} ${n}`)
       const answers = [
@@ -248,7 +269,7 @@ async function collection(ours: RegistryServer, root: string): Promise<string> {
   }
   const clients = Array.from({ length: 8 }, (_, n) => client(n))
   const took = await seconds(1, () => must(200, `${ours.url}/_wharf/collect?untagged=1`, 'POST'))
-  isOver = true
+  over.abort()
   await Promise.all(clients)
   const port = 1
   const alone = await seconds(1, () =>
@@ -284,6 +305,16 @@ export async function registryReport(base: string): Promise<string> {
     agent.destroy()
     execFileSync('rm', ['-rf', root])
   }
-  const head = ['what', 'unit', 'wharf', 'reference', 'ratio', 'target', '', 'wharf CPU ms/op', 'reference CPU ms/op']
+  const head = [
+    'what',
+    'unit',
+    'wharf',
+    'reference',
+    'ratio',
+    'target',
+    '',
+    'wharf CPU ms/op',
+    'reference CPU ms/op',
+  ]
   return [`| ${head.join(' | ')} |`, `|${head.map(() => '---|').join('')}`, ...lines].join('\n')
 }

@@ -5,6 +5,7 @@
  * "you need not push this" has that long to push the manifest.
  */
 import { setImmediate } from 'node:timers/promises'
+import type { CollectFlag } from './collect-flag.ts'
 import type { Clock } from '../lib/clock.ts'
 import { digest as toDigest, type Digest } from '../spec/ids.ts'
 import { textColumn } from '../store/database.ts'
@@ -23,6 +24,7 @@ export type CollectParts = {
   leases: Leases
   repositories: Repositories
   clock: Clock
+  collectFlag: CollectFlag | undefined
 }
 
 /** What to collect. */
@@ -64,7 +66,9 @@ export async function collect(parts: CollectParts, options: CollectOptions): Pro
     }
     return result
   }
+  await using flag = await parts.collectFlag?.raise()
   for (const name of allRepositories(parts.index)) {
+    flag?.checkTime()
     parts.index.database.transaction(() => collectRepository(parts, { name, options, result }))
     await setImmediate()
   }

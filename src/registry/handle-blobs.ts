@@ -22,7 +22,7 @@ export async function getBlob(app: App, exchange: Exchange, route: BlobRoute): P
     }
     await fetch.stored
   }
-  const size = app.repositories.blobSize(route.repository, digest)
+  const size = await app.repositories.blobSize(route.repository, digest)
   const etag = `"${digest}"`
   const headers = {
     'Docker-Content-Digest': digest,

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../lib/clock.ts'
 import { digest as toDigest, type Digest } from '../spec/ids.ts'
 import { textColumn } from '../store/database.ts'
+import type { CollectFlag } from './collect-flag.ts'
 import { RegistryError, RegistryErrors } from './errors.ts'
 import type { Journal } from './journal.ts'
 import type { Leases } from './leases.ts'
@@ -33,6 +34,8 @@ export type RepositoriesOptions = {
   clock: Clock
   /** Bytes that repositories below a first component may have. */
   quotas: Readonly<Record<string, number>>
+  /** Where other processes use the tree too. */
+  collectFlag: CollectFlag | undefined
 }
 
 /** A manifest to be stored: under its digest, under tags, or both. */
@@ -62,12 +65,18 @@ export class Repositories {
   }
 
   /** Size of a repository's blob; it is leased. Throws BLOB_UNKNOWN. */
-  blobSize(repository: string, digest: Digest): number {
-    const { index, leases } = this.#options
+  async blobSize(repository: string, digest: Digest): Promise<number> {
+    const { index, leases, journal, collectFlag } = this.#options
     const id = index.repositoryId(repository)
     const size = id === undefined ? undefined : index.repositoryBlobSize(id, digest)
     if (size === undefined) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
     leases.touch(digest)
+    if (collectFlag !== undefined && id !== undefined && this.#isOldAndUnneeded(id, digest)) {
+      // Leases are this process's own: others spare what was linked lately.
+      const before = await collectFlag.look()
+      await journal.commit(() => this.#link(repository, digest, size))
+      await this.#outlived(before, () => Promise.resolve(this.hasBlob(repository, digest)))
+    }
     return size
   }
 
@@ -79,6 +88,7 @@ export class Repositories {
   /** Puts a finished upload into a repository. */
   async addBlob(repository: string, digest: Digest, upload: FinishedUpload): Promise<void> {
     const { index, journal, driver, leases } = this.#options
+    const before = await this.#options.collectFlag?.look()
     this.#checkQuota(repository, upload.size)
     leases.touch(digest)
     {
@@ -87,6 +97,10 @@ export class Repositories {
       index.database.transaction(() => this.#link(repository, digest, upload.size))
     }
     await journal.acknowledged()
+    await this.#outlived(before, async () => {
+      const isThere = (await driver.size(blobPath(digest))) !== undefined
+      return isThere && this.hasBlob(repository, digest)
+    })
   }
 
   /**
@@ -99,10 +113,12 @@ export class Repositories {
     source: { from: string | undefined; mayRead: (name: string) => boolean },
   ): Promise<boolean> {
     const { index, journal, leases } = this.#options
+    const before = await this.#options.collectFlag?.look()
     const size = index.blobSize(digest)
     if (size === undefined || !this.#owners(digest, source.from).some(source.mayRead)) return false
     leases.touch(digest)
     await journal.commit(() => this.#link(repository, digest, size))
+    await this.#outlived(before, () => Promise.resolve(this.hasBlob(repository, digest)))
     return true
   }
 
@@ -169,6 +185,7 @@ export class Repositories {
     const parsed = parseManifest(content, push.contentType)
     const digest = digestFor(content, reference)
     const tags = 'tag' in reference ? [reference.tag, ...push.tags] : [...push.tags]
+    const before = await this.#options.collectFlag?.look()
     await journal.commit(() => {
       // Checked where it is inserted: collection may run between requests.
       if (push.isCached !== true) this.#checkNeeds(repository, parsed)
@@ -182,6 +199,11 @@ export class Repositories {
         journal.write(tagIndexLinkPath(repository, name, digest), digest)
         journal.write(tagLinkPath(repository, name), digest)
       }
+    })
+    await this.#outlived(before, () => {
+      const id = index.repositoryId(repository)
+      const isWhole = push.isCached === true || this.#missing(repository, parsed).length === 0
+      return Promise.resolve(id !== undefined && index.manifest(id, digest) !== undefined && isWhole)
     })
     return { ...parsed, digest, tags: [...new Set(tags)] }
   }
@@ -263,15 +285,43 @@ export class Repositories {
     return id !== undefined && index.repositoryBlobSize(id, digest) !== undefined ? [from] : []
   }
 
-  #checkNeeds(repository: string, { blobs, manifests }: ParsedManifest): void {
+  /** Where others collect too: throws UNAVAILABLE when a collection took away what was pushed meanwhile. */
+  async #outlived(before: string | undefined, isThere: () => Promise<boolean>): Promise<void> {
+    const { collectFlag } = this.#options
+    if (collectFlag === undefined || before === undefined) return
+    if (!(await collectFlag.passed(before)) || (await isThere())) return
+    throw new RegistryError('UNAVAILABLE', {
+      message: 'pushed while garbage was collected: try again',
+      headers: { 'Retry-After': '1' },
+    })
+  }
+
+  /** Whether a collection in another process might take the blob: no manifest needs it, and its link is old. */
+  #isOldAndUnneeded(repository: number, digest: Digest): boolean {
+    const { index, clock, leases } = this.#options
+    const row = index.database.get(
+      `SELECT 1 FROM repository_blobs WHERE repository = ? AND digest = ? AND linked_ms < ?
+       AND NOT EXISTS (SELECT 1 FROM manifest_needs WHERE manifest_needs.repository = repository_blobs.repository
+         AND manifest_needs.digest = repository_blobs.digest)`,
+      repository,
+      digest,
+      clock.nowMs() - leases.graceMs / 2,
+    )
+    return row !== undefined
+  }
+
+  #checkNeeds(repository: string, parsed: ParsedManifest): void {
+    const [first, ...rest] = this.#missing(repository, parsed)
+    if (first !== undefined) throw new RegistryErrors(first, rest)
+  }
+
+  #missing(repository: string, { blobs, manifests }: ParsedManifest): RegistryError[] {
     const { index } = this.#options
     const id = index.repositoryId(repository)
-    const missing = [
+    return [
       ...blobs.filter((digest) => id === undefined || index.repositoryBlobSize(id, digest) === undefined),
       ...manifests.filter((digest) => id === undefined || index.manifest(id, digest) === undefined),
     ].map((digest) => new RegistryError('MANIFEST_BLOB_UNKNOWN', { detail: { digest } }))
-    const [first, ...rest] = missing
-    if (first !== undefined) throw new RegistryErrors(first, rest)
   }
 }
 

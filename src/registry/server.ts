@@ -154,10 +154,10 @@ export class RegistryServer {
     const caller = await this.#identify(request, route)
     state.user = caller.name
     const exchange = new Exchange({ request, response, target, caller })
+    if (route.kind === 'admin' || route.kind === 'metrics' || route.kind === 'pageApi') {
+      await app.follower?.now()
+    }
     if (isExtra(route)) {
-      if (route.kind === 'admin' || route.kind === 'metrics' || route.kind === 'pageApi') {
-        await app.follower?.now()
-      }
       await this.#options.extra[route.kind](exchange, 'rest' in route ? route.rest : '')
       return
     }

@@ -6,6 +6,7 @@ import type { Log } from '../lib/log.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import { Cards } from './cards.ts'
 import { ChangeLog } from './change-log.ts'
+import { CollectFlag } from './collect-flag.ts'
 import type { RegistryConfig } from './config.ts'
 import { Follower } from './follower.ts'
 import { Journal } from './journal.ts'
@@ -30,6 +31,7 @@ export type RegistryStore = AsyncDisposable & {
   /** Where others use the tree too. */
   follower: Follower | undefined
   changes: ChangeLog | undefined
+  collectFlag: CollectFlag | undefined
 }
 
 /**
@@ -73,6 +75,11 @@ export async function openStore(
     limitBytes: config.limits.blob,
   })
   await uploads.setUp()
+  const follower =
+    changes === undefined
+      ? undefined
+      : new Follower({ index, driver, journal, cards, changes, clock }, config.s3?.follow ?? 0)
+  const collectFlag = follower === undefined ? undefined : new CollectFlag(driver, follower, clock)
   const repositories = new Repositories({
     index,
     journal,
@@ -80,6 +87,7 @@ export async function openStore(
     leases,
     clock,
     quotas: config.limits.namespaces,
+    collectFlag,
   })
   const owned = undo.move()
   return {
@@ -91,11 +99,9 @@ export async function openStore(
     repositories,
     cards,
     clock,
-    follower:
-      changes === undefined
-        ? undefined
-        : new Follower({ index, driver, journal, cards, changes, clock }, config.s3?.follow ?? 0),
+    follower,
     changes,
+    collectFlag,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

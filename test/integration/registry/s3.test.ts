@@ -11,6 +11,7 @@ import { systemClock } from '../../../src/lib/clock.ts'
 import { checkConfig } from '../../../src/registry/config.ts'
 import { openDriver } from '../../../src/registry/open-driver.ts'
 import { testStorageDriver } from '../../../src/registry/storage-contract.test.ts'
+import { eventually } from '../../fixtures/processes.ts'
 import { startS3Server, type S3Server } from '../../fixtures/s3-server.ts'
 import {
   digestOf,
@@ -180,6 +181,53 @@ describe('several registries on one bucket', () => {
       const [seen, other] = [await view(a, 'x', ['latest']), await view(b, 'x', ['latest'])]
       assert.deepEqual(seen, other)
       assert.ok(images.some(({ text }) => text === seen.manifests[0]))
+    }
+  })
+
+  test('what is pushed to one while another collects is whole, or refused and pushed again', async () => {
+    const s3 = bucket({ follow: '0s' })
+    const soon = { collect: { grace: '1s', untagged: true } }
+    await using a = await onBucket(s3, soon)
+    await using b = await onBucket(s3, soon)
+    const push = async (tag: string) => {
+      for (let turn = 0; turn < 100; turn++) {
+        try {
+          return await pushImage(b, 'x', tag, 'same')
+        } catch (error) {
+          assert.match(String(error), /50[0-9]|MANIFEST_BLOB_UNKNOWN|pushed while/)
+        }
+      }
+      throw new Error('no push went through')
+    }
+    const over = new AbortController()
+    const collecting = (async () => {
+      let rounds = 0
+      for (; !over.signal.aborted; rounds++) {
+        const { status, text } = await ask(`${a.url}/_wharf/collect`, { method: 'POST' })
+        assert.equal(status, 200, text)
+      }
+      return rounds
+    })()
+    try {
+      // The blobs are the same in all, and nobody's from when the image before is deleted.
+      for (let round = 0; round < 4; round++) {
+        const image = await push('latest')
+        for (const r of [a, b]) {
+          assert.equal((await ask(`${r.url}/v2/x/manifests/latest`)).text, image.text)
+          for (const digest of [image.config, image.layer]) {
+            assert.equal((await ask(`${r.url}/v2/x/blobs/${digest}`)).status, 200)
+          }
+        }
+        await ask(`${b.url}/v2/x/manifests/${image.digest}`, { method: 'DELETE' })
+        if (round % 2 === 1) continue
+        // Asking for it over HTTP would keep it.
+        const { index } = a.registry.store
+        const count = () => index.database.get('SELECT count(*) AS blobs FROM blobs')?.['blobs']
+        await eventually('the blobs are collected', () => Promise.resolve(count() === 0))
+      }
+    } finally {
+      over.abort()
+      assert.ok((await collecting) > 0)
     }
   })
 
