@@ -14,7 +14,7 @@ import { type Line, report } from './measure.ts'
 import { networkParts } from './network-parts.ts'
 import { outputParts } from './output-parts.ts'
 import { phaseTable } from './phases.ts'
-import { registryReport } from './registry.ts'
+import { benchRegistry } from './registry.ts'
 import { volumeParts } from './volume-parts.ts'
 
 const allParts: Record<string, Part> = {
@@ -53,7 +53,7 @@ async function main(asked: string[]): Promise<void> {
   const root = join(tmpdir(), 'wharf-bench')
   removeRoot(root)
   if (asked.length === 0 || asked.includes(phases)) await showPhases(root)
-  if (asked.length === 0 || asked.includes(registry)) console.log(`${await registryReport(root)}\n`)
+  if (asked.length === 0 || asked.includes(registry)) await benchRegistry(root)
   if (parts.length === 0) return
   const engines = [await startWharf(join(root, 'wharf')), await startDocker(join(root, 'docker'))]
   engines.push(startPodman(join(root, 'podman')))

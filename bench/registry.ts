@@ -3,7 +3,7 @@
  * what they acknowledge. Samples of the two alternate; a figure is the median. Beside it stands the processor time
  * that the server took for one operation. wrk asks for manifests, curl pulls, this process pushes.
  */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { cpSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
@@ -284,37 +284,37 @@ async function collection(ours: RegistryServer, root: string): Promise<string> {
   ].join(' ')
 }
 
-/** Runs the part; answers its report. */
-export async function registryReport(base: string): Promise<string> {
+/** Runs the part; prints its report line by line. */
+export async function benchRegistry(base: string): Promise<void> {
   const root = join(base, 'registry')
   rmSync(root, { recursive: true, force: true })
   await fill(root)
   const pulled = blobOf(randomBytes(big))
-  const servers = [await startOurs(root), await startReference(root)]
-  const lines: string[] = []
+  const [ours, reference] = [await startOurs(root), await startReference(root)]
+  const servers = [ours, reference]
   try {
     for (const { url } of servers) await pushBlob(url, 'bench/pull', pulled)
+    const head = [
+      'what',
+      'unit',
+      'wharf',
+      'reference',
+      'ratio',
+      'target',
+      '',
+      'wharf CPU ms/op',
+      'reference CPU ms/op',
+    ]
+    console.log(`| ${head.join(' | ')} |\n|${head.map(() => '---|').join('')}`)
     for (const part of parts(root, { data: Buffer.from(pulled.data), digest: pulled.digest })) {
-      lines.push(row(part, await measure(part, servers)))
+      console.log(row(part, await measure(part, servers)))
     }
-    lines.push('', await memory(servers, pulled.digest))
-    await servers[1]?.stop()
-    if (servers[0] !== undefined) lines.push('', await collection(servers[0], root))
+    console.log(`\n${await memory(servers, pulled.digest)}`)
+    await reference.stop()
+    console.log(`\n${await collection(ours, root)}\n`)
   } finally {
     for (const server of servers) await server.stop()
     agent.destroy()
-    execFileSync('rm', ['-rf', root])
+    rmSync(root, { recursive: true, force: true })
   }
-  const head = [
-    'what',
-    'unit',
-    'wharf',
-    'reference',
-    'ratio',
-    'target',
-    '',
-    'wharf CPU ms/op',
-    'reference CPU ms/op',
-  ]
-  return [`| ${head.join(' | ')} |`, `|${head.map(() => '---|').join('')}`, ...lines].join('\n')
 }

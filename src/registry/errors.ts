@@ -1,5 +1,5 @@
 /** The registry's errors: OCI codes, their HTTP status, and the JSON envelope that clients read. */
-import { EngineError, type ErrorKind } from '../spec/errors.ts'
+import { EngineError, errorCode, type ErrorKind } from '../spec/errors.ts'
 
 // OCI distribution specification, "Error Codes"; RANGE_INVALID, PAGINATION_NUMBER_INVALID and UNKNOWN are the
 // reference registry's.
@@ -72,6 +72,22 @@ export class RegistryErrors extends RegistryError {
     return errorBody(this.errors)
   }
 }
+
+/** The answer to a client when the disk is full, whether a file or the index could not grow; undefined for other errors. */
+export function noSpaceError(error: unknown): RegistryError | undefined {
+  const isFull =
+    errorCode(error) === 'ENOSPC' ||
+    (error instanceof Error && 'errcode' in error && error.errcode === sqliteFull)
+  if (!isFull) return undefined
+  return new RegistryError('UNAVAILABLE', {
+    message: 'no space left on the registry',
+    cause: error,
+    status: 507,
+  })
+}
+
+// SQLITE_FULL.
+const sqliteFull = 13
 
 function errorBody(errors: readonly RegistryError[]): string {
   const list = errors.map(({ code, message, detail }) => ({

@@ -62,7 +62,8 @@ export class Exchange {
     if ((this.contentLength ?? 0) > limitBytes) throw tooLarge()
     const chunks: Buffer[] = []
     let size = 0
-    for await (const chunk of this.request) {
+    // Not destroyed when it is too long: the client is still to be told.
+    for await (const chunk of this.request.iterator({ destroyOnReturn: false })) {
       const bytes: Buffer = chunk
       size += bytes.length
       if (size > limitBytes) throw tooLarge()

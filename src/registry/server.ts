@@ -15,7 +15,7 @@ import type { Socket } from 'node:net'
 import type { Log } from '../lib/log.ts'
 import { EngineError, errorKinds } from '../spec/errors.ts'
 import type { App } from './app.ts'
-import { RegistryError } from './errors.ts'
+import { noSpaceError, RegistryError } from './errors.ts'
 import { Exchange, type Action, type Caller } from './exchange.ts'
 import type { Gate, Need } from './gate.ts'
 import { deleteBlob, getBlob } from './handle-blobs.ts'
@@ -80,6 +80,8 @@ const handlers: { [K in RouteKind]?: Record<string, Handler<K>> } = {
 }
 const jsonHeaders = { 'Content-Type': 'application/json; charset=utf-8' }
 
+// Who sends on after a refusal may do so for this time, to read the answer.
+const lingerMs = 10_000
 /** A socket that says nothing for so long is closed. */
 const idleMs = 5 * 60_000
 
@@ -116,13 +118,15 @@ export class RegistryServer {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const startedMs = performance.now()
     const state: { route: RouteKind | 'none'; user: string } = { route: 'none', user: '' }
-    const written = request.socket.bytesWritten
+    // A request that was broken off has none any more.
+    const { socket } = request
+    const written = socket.bytesWritten
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0')
     for (const [name, value] of Object.entries(this.#options.headers())) response.setHeader(name, value)
     try {
       await this.#dispatch(request, response, state)
     } catch (error) {
-      this.#answerError(error, request, response)
+      this.#answerError(error, { request, response, socket })
     }
     this.#options.served({
       id: randomUUID(),
@@ -131,9 +135,9 @@ export class RegistryServer {
       route: state.route,
       status: response.statusCode,
       ms: performance.now() - startedMs,
-      bytes: request.socket.bytesWritten - written,
+      bytes: socket.bytesWritten - written,
       user: state.user,
-      address: request.socket.remoteAddress ?? '',
+      address: socket.remoteAddress ?? '',
       userAgent: request.headers['user-agent'] ?? '',
     })
   }
@@ -207,18 +211,25 @@ export class RegistryServer {
     return await this.#options.gate().identify(request)
   }
 
-  #answerError(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+  #answerError(
+    error: unknown,
+    { request, response, socket }: { request: IncomingMessage; response: ServerResponse; socket: Socket },
+  ): void {
     const known = asRegistryError(error)
     if (known.status >= 500 && !request.destroyed) {
       this.#options.log.error('request failed', { method: request.method, path: request.url, error })
     }
-    if (response.headersSent || response.destroyed || request.socket.destroyed) {
+    if (response.headersSent || response.destroyed || socket.destroyed) {
       // In the middle of an answer the only way to say so is to cut it off.
       response.destroy()
       return
     }
-    // A long body that nobody reads would keep the connection busy.
-    if (!request.complete && hasLongBody(request)) response.setHeader('Connection', 'close')
+    if (!request.complete && hasLongBody(request)) {
+      // Closed at once, the connection would take the answer along; kept open, a body without end would keep it busy.
+      const timer = setTimeout(() => !request.complete && socket.destroy(), lingerMs).unref()
+      socket.once('close', () => clearTimeout(timer))
+      request.resume()
+    }
     const { body } = known
     response.writeHead(known.status, {
       ...jsonHeaders,
@@ -278,5 +289,5 @@ function asRegistryError(error: unknown): RegistryError {
       cause: error,
     })
   }
-  return new RegistryError('UNKNOWN', { cause: error })
+  return noSpaceError(error) ?? new RegistryError('UNKNOWN', { cause: error })
 }

@@ -13,7 +13,7 @@ import { KeyedMutex } from '../lib/mutex.ts'
 import { errorCode } from '../spec/errors.ts'
 import { digest as toDigest, type Digest } from '../spec/ids.ts'
 import { textColumn } from '../store/database.ts'
-import { RegistryError } from './errors.ts'
+import { noSpaceError, RegistryError } from './errors.ts'
 import { algorithmOf, parseAlgorithm, type DigestAlgorithm } from './names.ts'
 import type { RegistryIndex } from './registry-index.ts'
 
@@ -168,14 +168,7 @@ export class Uploads {
       // What is not known to be whole on disk is cut off; the client may go on from what status tells.
       this.#progress.delete(id)
       if (error instanceof RegistryError || errorCode(error) === 'ENOSPC') await file.truncate(before)
-      if (errorCode(error) === 'ENOSPC') {
-        throw new RegistryError('UNAVAILABLE', {
-          message: 'no space left on the registry',
-          cause: error,
-          status: 507,
-        })
-      }
-      throw error
+      throw noSpaceError(error) ?? error
     } finally {
       await file.close()
     }
@@ -200,7 +193,8 @@ export class Uploads {
       writing.catch(() => {})
     }
     try {
-      for await (const data of body) {
+      // Not destroyed when this fails: the client is still to be told.
+      for await (const data of body.iterator({ destroyOnReturn: false })) {
         const chunk: Uint8Array = data
         progress.size += chunk.length
         if (progress.size > this.#options.limitBytes) {

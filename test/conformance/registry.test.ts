@@ -166,6 +166,14 @@ describe('blobs', () => {
     )
   })
 
+  test('OCI-Chunk-Min-Length tells the smallest chunk where the registry has one', async () => {
+    const silent = await http('POST', '/v2/blobs/min/blobs/uploads/')
+    assert.equal(silent.headers.get('oci-chunk-min-length'), null)
+    await using own = await startTestRegistry({ limits: { minChunk: '1m' } })
+    const told = await http('POST', `${own.url}/v2/blobs/min/blobs/uploads/`)
+    assert.equal(told.headers.get('oci-chunk-min-length'), String(1 << 20))
+  })
+
   test('a wrong digest stores nothing and ends the upload', async () => {
     const location = await startUpload('blobs/wrong')
     const answer = await http('PUT', closing(location, missingDigest), { body: 'other bytes' })

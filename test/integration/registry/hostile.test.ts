@@ -1,10 +1,15 @@
 /** Requests that no client sends: raw sockets, broken syntax, cut connections, many open uploads. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
 import {
   digestOf,
   imageManifest,
@@ -14,6 +19,7 @@ import {
   type TestRegistry,
 } from '../../fixtures/test-registry.ts'
 
+const run = promisify(execFile)
 let r: TestRegistry
 before(async () => {
   r = await startTestRegistry()
@@ -200,4 +206,63 @@ test('too large headers and what is no HTTP are refused', async () => {
   const large = `GET /v2/ HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(17_000)}\r\n\r\n`
   assert.equal(statusOf(await raw(large)), 431)
   assert.equal(statusOf(await raw('nonsense\r\n\r\n')), 400)
+})
+
+test('clients that send their headers by the byte, or a body without an end, hold up nobody', async () => {
+  const slow = Array.from({ length: 300 }, (_, n) => {
+    const socket = connect(r.registry.address.port, '127.0.0.1')
+    const upload = `POST /v2/slow/blobs/uploads/?digest=${digestOf('x')} HTTP/1.1\r\nHost: x\r\n`
+    socket.on('error', () => {})
+    socket.write(n % 2 === 0 ? 'GET /v2/ HTTP/1.1\r\nHo' : `${upload}Content-Length: 1000000\r\n\r\nabc`)
+    return socket
+  })
+  try {
+    await Promise.all(slow.filter(({ connecting }) => connecting).map((socket) => once(socket, 'connect')))
+    const digest = await pushBlob(r.url, 'quick', 'served all the same')
+    assert.equal((await fetch(`${r.url}/v2/quick/blobs/${digest}`)).status, 200)
+  } finally {
+    for (const socket of slow) socket.destroy()
+  }
+})
+
+test('a full disk refuses pushes with a clear error, stores nothing, and serves on', async () => {
+  const data = await mkdtemp(join(tmpdir(), 'wharf-registry-full-'))
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', data])
+  try {
+    await using full = await startTestRegistry({}, { data })
+    const config = await pushBlob(full.url, 'a', '{}')
+    const text = imageManifest(config, [config])
+    await pushManifest(full.url, { repository: 'a', reference: 'v1' }, text)
+    const large = randomBytes(16 << 20)
+    const digest = digestOf(large)
+    const push = () =>
+      fetch(`${full.url}/v2/a/blobs/uploads/?digest=${digest}`, { method: 'POST', body: large })
+    const refused = await push()
+    assert.equal(refused.status, 507)
+    assert.match(await refused.text(), /"code":"UNAVAILABLE","message":"no space left on the registry"/)
+    assert.equal((await fetch(`${full.url}/v2/a/blobs/${digest}`, { method: 'HEAD' })).status, 404)
+    assert.deepEqual(await readdir(join(data, 'wharf/uploads')), [])
+    // Full to the last page: the index cannot grow either.
+    await writeFile(join(data, 'filler'), Buffer.alloc(16 << 20)).catch(() => {})
+    const statuses = new Set<number>()
+    for (let n = 0; n < 60; n++) {
+      const answer = await pushManifest(
+        full.url,
+        { repository: 'a', reference: `t${n}` },
+        `${text}${' '.repeat(n * 400)}`,
+      )
+      statuses.add(answer.status)
+      if (answer.status !== 201) assert.match(answer.body, /"code":"UNAVAILABLE"/)
+    }
+    assert.deepEqual(
+      [...statuses].filter((status) => status !== 201),
+      [507],
+    )
+    assert.equal(await (await fetch(`${full.url}/v2/a/manifests/v1`)).text(), text)
+    await rm(join(data, 'filler'))
+    assert.equal((await pushManifest(full.url, { repository: 'a', reference: 'v2' }, text)).status, 201)
+  } finally {
+    await run('umount', ['-l', data])
+    await rm(data, { recursive: true, force: true })
+  }
 })
