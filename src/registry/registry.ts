@@ -199,6 +199,8 @@ export class Registry implements AsyncDisposable {
       try {
         const expired = await this.store.uploads.expire()
         if (expired > 0) this.#log.info('uploads expired', { uploads: expired })
+        // Who has no requests must not miss what is trimmed one day.
+        await this.store.follower?.now()
         await this.store.changes?.trim()
         if (isDue) await this.collect({})
       } catch (error) {
