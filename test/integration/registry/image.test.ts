@@ -1,5 +1,6 @@
 /** The image of the registry in our engine, as people use `registry:2`: container, port, folder, pushes and pulls. */
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +9,9 @@ import { imageArchive } from '../../../tools/images/busybox.ts'
 import { registryImage } from '../../../tools/images/registry.ts'
 import { eventually } from '../../fixtures/processes.ts'
 import { freePort } from '../../fixtures/registry-process.ts'
-import { startDaemon } from '../../fixtures/test-daemon.ts'
+import { projectRoot, startDaemon } from '../../fixtures/test-daemon.ts'
+
+const isPageBuilt = existsSync(join(projectRoot, 'build/console/registry'))
 
 test('a registry in a container serves what is pushed to it, keeps it in its folder, and can be linked to', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'wharf-registry-image-'))
@@ -50,6 +53,9 @@ test('a registry in a container serves what is pushed to it, keeps it in its fol
     await wharf(`image rm ${host}/bb:test`)
     assert.match(await wharf(`image pull ${host}/bb:test`), new RegExp(`Digest: ${pushed[1]}\nStatus: `))
     assert.match(await wharf('container logs --tail 50 reg_svr'), /PUT|request|registry started/)
+
+    const page = await (await fetch(`http://${host}/`)).text()
+    assert.match(page, isPageBuilt ? /<!doctype html>/i : /web page is not built/)
 
     const linked = 'run --rm --link reg_svr:rs busybox wget -qO- http://rs:5000/v2/_catalog'
     assert.equal(await wharf(linked), '{"repositories":["bb"]}\n')
