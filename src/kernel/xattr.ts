@@ -21,16 +21,23 @@ export function setXattr(path: string, name: string, value: Uint8Array): void {
 
 /** An attribute's value; undefined where it is not set or the file system has none. */
 export function getXattr(path: string, name: string): Buffer | undefined {
+  const target = zeroEnded(path)
+  // Most files have none, which takes no buffer to learn.
+  if (getNative(target, name, null, 0) < 0) return absentOrThrow('lgetxattr', `${name} ${path}`)
   const value = Buffer.allocUnsafe(maxBytes)
-  const length = getNative(zeroEnded(path), name, value, value.length)
+  const length = getNative(target, name, value, value.length)
   if (length < 0) return absentOrThrow('lgetxattr', `${name} ${path}`)
   return Buffer.from(value.subarray(0, length))
 }
 
 /** Names of a file's attributes; empty where the file system has none. */
 export function listXattrs(path: string): string[] {
+  const target = zeroEnded(path)
+  const needed = listNative(target, null, 0)
+  if (needed === 0) return []
+  if (needed < 0) return absentOrThrow('llistxattr', path) ?? []
   const list = Buffer.allocUnsafe(maxBytes)
-  const length = listNative(zeroEnded(path), list, list.length)
+  const length = listNative(target, list, list.length)
   if (length < 0) return absentOrThrow('llistxattr', path) ?? []
   return list.toString('utf8', 0, length).split('\0').filter(Boolean)
 }
