@@ -1,12 +1,13 @@
 /**
  * What happened: a bounded journal in the database, with who caused it, and a live feed. An event is sent to
- * listeners at once and written with others a moment later, in one transaction: a journal that lost its last
- * moment with the power is better than a disk flush for every event of every start.
+ * listeners at once and written with others a moment later, in one transaction that is flushed to the disk on another
+ * thread: a journal that lost its last moment with the power is better than a start that waits for the disk.
  */
 import type { EventSink } from '../containers/ports.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { EventMessage } from '../spec/container-types.ts'
+import { errorCode } from '../spec/errors.ts'
 import type { Database } from '../store/database.ts'
 import type { Caller } from './server.ts'
 
@@ -28,6 +29,8 @@ export class EventJournal implements EventSink, Disposable {
   readonly #listeners = new Set<EventQueue>()
   #pending: { message: EventMessage; timeNs: bigint; caller: Caller | undefined }[] = []
   #timer: NodeJS.Timeout | undefined
+  #unflushed = false
+  #flushing = false
 
   constructor(parts: { database: Database; clock: Clock; log: Log }) {
     this.#database = parts.database
@@ -92,7 +95,7 @@ export class EventJournal implements EventSink, Disposable {
     if (batch.length === 0) return
     this.#pending = []
     try {
-      this.#database.transaction(() => {
+      this.#database.transactionRelaxed(() => {
         for (const { message, timeNs, caller } of batch) {
           this.#database.run(
             'INSERT INTO events (time_ns, message, caller) VALUES (?, ?, ?)',
@@ -106,9 +109,27 @@ export class EventJournal implements EventSink, Disposable {
           journalLength,
         )
       })
+      this.#unflushed = true
+      if (!this.#flushing) void this.#flush()
     } catch (error) {
       // The journal is for people: losing a piece of it must not stop a container.
       this.#log.error('could not write the event journal', { error, events: batch.length })
+    }
+  }
+
+  /** Never rejects. What was written meanwhile is flushed, too. */
+  async #flush(): Promise<void> {
+    this.#flushing = true
+    try {
+      while (this.#unflushed) {
+        this.#unflushed = false
+        await this.#database.flush()
+      }
+    } catch (error) {
+      // A database that was closed meanwhile has flushed everything and has no log any more.
+      if (errorCode(error) !== 'ENOENT') this.#log.error('could not flush the event journal', { error })
+    } finally {
+      this.#flushing = false
     }
   }
 }

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { Database } from './database.ts'
 
@@ -27,4 +30,19 @@ test('a relaxed statement is kept, also inside a transaction', () => {
   database.runRelaxed('INSERT INTO settings VALUES (?, ?)', 'a', '1')
   database.transaction(() => database.runRelaxed('INSERT INTO settings VALUES (?, ?)', 'b', '2'))
   assert.equal(database.all('SELECT * FROM settings').length, 2)
+})
+
+test('relaxed and durable commits follow each other, and flush() has something to flush', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'wharf-database-'))
+  try {
+    using database = new Database(join(root, 'db'))
+    database.transactionRelaxed(() => database.run('INSERT INTO settings VALUES (?, ?)', 'a', '1'))
+    await database.flush()
+    database.run('INSERT INTO settings VALUES (?, ?)', 'b', '2')
+    database.runRelaxed('INSERT INTO settings VALUES (?, ?)', 'c', '3')
+    using other = new Database(join(root, 'db'))
+    assert.equal(other.all('SELECT * FROM settings').length, 3)
+  } finally {
+    rmSync(root, { recursive: true })
+  }
 })

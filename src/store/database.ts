@@ -1,8 +1,11 @@
 /**
  * The engine's durable state: one SQLite file in WAL mode, synced at every commit, so that what the API
  * acknowledged survives a power cut. Domain folders keep documents: a row has the columns that are searched for,
- * and the whole record as JSON. Access is synchronous; a transaction takes well under a millisecond.
+ * and the whole record as JSON. Access is synchronous; a transaction takes well under a millisecond, and a flush of
+ * the disk beside it where it must survive a power cut.
  */
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { migrations } from './migrations.ts'
 
@@ -13,10 +16,13 @@ export type Row = Record<string, SQLInputValue>
 export class Database implements Disposable {
   readonly #sqlite: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  readonly #path: string
   #depth = 0
+  #synced = true
 
   /** Opens or creates the file (`:memory:` for tests) and migrates it to the newest of `steps`. */
   constructor(path: string, steps: readonly string[] = migrations) {
+    this.#path = path
     this.#sqlite = new DatabaseSync(path)
     this.#sqlite.exec(
       'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;',
@@ -27,6 +33,25 @@ export class Database implements Disposable {
   /** Runs `work` in one transaction: all or nothing. Nested calls join the outer one. Synchronous on purpose. */
   transaction<T>(work: () => T): T {
     if (this.#depth > 0) return work()
+    this.#sync(true)
+    return this.#transaction(work)
+  }
+
+  /** `transaction`, as durable as `runRelaxed`; `flush` makes it survive a power cut. */
+  transactionRelaxed<T>(work: () => T): T {
+    if (this.#depth > 0) return work()
+    this.#sync(false)
+    return this.#transaction(work)
+  }
+
+  /** Brings all that was committed to the disk, on another thread. */
+  async flush(): Promise<void> {
+    if (this.#path === ':memory:') return
+    await using log = await open(`${this.#path}-wal`, constants.O_RDONLY)
+    await log.datasync()
+  }
+
+  #transaction<T>(work: () => T): T {
     this.#sqlite.exec('BEGIN IMMEDIATE')
     this.#depth += 1
     try {
@@ -44,7 +69,8 @@ export class Database implements Disposable {
 
   /** Runs a statement; answers how many rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#prepare(sql).run(...values).changes)
+    if (this.#depth === 0) this.#sync(true)
+    return this.#run(sql, values)
   }
 
   /**
@@ -52,13 +78,19 @@ export class Database implements Disposable {
    * facts that a reboot undoes anyway. Inside a transaction it is as durable as the transaction.
    */
   runRelaxed(sql: string, ...values: SQLInputValue[]): number {
-    if (this.#depth > 0) return this.run(sql, ...values)
-    this.#sqlite.exec('PRAGMA synchronous = NORMAL')
-    try {
-      return this.run(sql, ...values)
-    } finally {
-      this.#sqlite.exec('PRAGMA synchronous = FULL')
-    }
+    if (this.#depth === 0) this.#sync(false)
+    return this.#run(sql, values)
+  }
+
+  #run(sql: string, values: SQLInputValue[]): number {
+    return Number(this.#prepare(sql).run(...values).changes)
+  }
+
+  /** Whether the next commit waits for the disk. */
+  #sync(wanted: boolean): void {
+    if (wanted === this.#synced) return
+    this.#sqlite.exec(`PRAGMA synchronous = ${wanted ? 'FULL' : 'NORMAL'}`)
+    this.#synced = wanted
   }
 
   /** First row, or undefined. */
