@@ -327,9 +327,11 @@ static int watch_children(void) {
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* wharf-shim DIRECTORY [OPTIONS] -- RUNTIME ARGUMENTS..., or wharf-shim --park FILE FILE. Descriptor 3 is the daemon. */
+/* wharf-shim DIRECTORY [OPTIONS] -- RUNTIME ARGUMENTS..., wharf-shim --park FILE FILE or wharf-shim --sweep. Descriptor 3
+   is the daemon, for the latter two descriptor 0. */
 int main(int count, char **arguments) {
   if (count == 4 && strcmp(arguments[1], "--park") == 0) return park(arguments[2], arguments[3]);
+  if (count == 2 && strcmp(arguments[1], "--sweep") == 0) return sweep();
   if (count < 3 || chdir(arguments[1]) < 0 || !read_options(count - 1, arguments + 1)) return 2;
   setsid();
   umask(022);

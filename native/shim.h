@@ -7,6 +7,7 @@
  *   clients.c   the task's socket: requests, output queues
  *   log.c       cutting into lines, the non-blocking mode
  *   log-file.c  the two formats, rotation
+ *   sweep.c     a process of its own beside the keepers: removes what they leave
  *
  * One thread. Large buffers are static or mapped and are given back to the kernel when output pauses, so an idle
  * keeper holds a few dirty pages only.
@@ -75,6 +76,9 @@ void runtime_failed(struct streams *streams);
 bool record(const char *name, const char *text);
 uint64_t start_time(pid_t pid);
 int park(const char *first, const char *second);
+
+/* sweep.c */
+int sweep(void);
 
 /* clients.c */
 enum request_kind { REQUEST_BAD, REQUEST_ATTACH, REQUEST_TAKE, REQUEST_WATCH, REQUEST_RESIZE, REQUEST_CLOSE, REQUEST_GO };

@@ -52,6 +52,8 @@ export interface ContainerHost {
   /** Mounts a tmpfs that several containers can share as /dev/shm. */
   mountShm(path: string, sizeBytes: number): Promise<void>
   unmountShm(path: string): Promise<void>
+  /** Removes a directory and what is in it; nothing happens when it is not there. */
+  removeDirectory(path: string): Promise<void>
 }
 
 /** Waits, injected so that tests need not. Rejects with the signal's reason. */

@@ -4,6 +4,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism, hostname, totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mount, mountFlags, unmount } from '../kernel/mount.ts'
+import type { Sweep } from '../kernel/sweeper.ts'
 import { errorCode, errorMessage } from '../spec/errors.ts'
 import type { ContainerHost, Faults, Timer } from './core.ts'
 
@@ -20,7 +21,7 @@ export function parseSystemCpuNs(stat: string): bigint {
 }
 
 /** The machine this process runs on. */
-export function thisMachine(): ContainerHost {
+export function thisMachine(sweep: Sweep): ContainerHost {
   return {
     hostname: hostname(),
     onlineCpus: availableParallelism(),
@@ -41,6 +42,9 @@ export function thisMachine(): ContainerHost {
         if (code !== 'EINVAL' && code !== 'ENOENT') throw error
       }
       await rm(path, { recursive: true, force: true })
+    },
+    async removeDirectory(path) {
+      if (!(await sweep([{ kind: 'tree', path }]))) await rm(path, { recursive: true, force: true })
     },
   }
 }

@@ -2,7 +2,6 @@
  * Removal: intent, volumes, row, files. The intent is recorded where there are volumes, so that the next daemon
  * finishes what this one began; once the row is gone, what is left is swept by whoever comes.
  */
-import { rm } from 'node:fs/promises'
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { Container } from './container.ts'
 import type { Core } from './core.ts'
@@ -101,7 +100,7 @@ export async function destroy(
 async function removeFiles(core: Core, id: Container['id']): Promise<void> {
   await Promise.all([
     core.cleanUp('remove rootfs', id, () => core.ports.rootfs.remove(id)),
-    core.cleanUp('remove directory', id, () => rm(core.directoryOf(id), { recursive: true, force: true })),
+    core.cleanUp('remove directory', id, () => core.host.removeDirectory(core.directoryOf(id))),
   ])
 }
 

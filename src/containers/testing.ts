@@ -61,6 +61,7 @@ export class EngineFixture implements AsyncDisposable {
         runPs: async () => ({ exitCode: 0, stdout: world.psOutput, stderr: '' }),
         mountShm: async () => world.note('shm.mount'),
         unmountShm: async () => world.note('shm.unmount'),
+        removeDirectory: async (path) => rm(path, { recursive: true, force: true }),
       },
       clock: world.clock,
       timer: world.clock,

@@ -7,6 +7,7 @@ import type { ContainerSettings } from '../containers/core.ts'
 import { Cgroups } from '../kernel/cgroups.ts'
 import { prepareCgroups } from '../kernel/cgroup-layout.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
+import type { Sweep } from '../kernel/sweeper.ts'
 import type { Log } from '../lib/log.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import { OciContainerRuntime } from '../runtime/container-runtime.ts'
@@ -30,16 +31,17 @@ export type RuntimeParts = {
   execRoot: string
   searchPath: string | undefined
   background: TaskGroup
+  sweep: Sweep
 }
 
-/** Programs of ours that lie beside the sources. */
+/** A program of ours that lies beside the sources. */
 export function builtProgram(name: string): string {
   return fileURLToPath(new URL(`../../build/${name}`, import.meta.url))
 }
 
 /** Builds the runtime. */
 export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
-  const { live, log, facts, execRoot, searchPath, background } = parts
+  const { live, log, facts, execRoot, searchPath, background, sweep } = parts
   const settings = live.current
   const cgroups = new Cgroups(prepareCgroups(), settings.text('cgroup-parent'))
   const runtime = new OciContainerRuntime({
@@ -66,6 +68,7 @@ export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
         runtimes: Object.keys(findRuntimes(live.current, searchPath)),
         remapped: live.current.text('userns-remap') !== '',
       }),
+    sweep,
     background,
     log: log.child('runtime'),
   })

@@ -10,6 +10,7 @@ import type { Faults } from '../containers/core.ts'
 import { Containers } from '../containers/engine.ts'
 import { noFaults, systemTimer, thisMachine } from '../containers/machine.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
+import { Sweeper, type Sweep } from '../kernel/sweeper.ts'
 import { openImageRoom, type ImageRoom } from '../images/image-room.ts'
 import { randomIds, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
@@ -69,8 +70,10 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   const users = { usersOf: (imageId: string) => usersOf(imageId) }
   const host = hostPlatform()
   const proxies = parts.proxies ?? { http: '', https: '', none: '' }
+  const { sweep } = stack.use(new Sweeper(builtProgram('wharf-shim'), log.child('sweeper')))
   const files = stack.use(
     await openImageRoom({
+      sweep,
       root: dataRoot,
       database,
       log,
@@ -88,8 +91,8 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   live.onReload(() => files.registries.reset())
   const { volumes, drivers, mounts } = buildVolumes(parts, files)
   const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))
-  const runtime = stack.use(buildRuntime({ ...parts, background }))
-  const networks = stack.use(buildNetworks(parts))
+  const runtime = stack.use(buildRuntime({ ...parts, background, sweep }))
+  const networks = stack.use(buildNetworks({ ...parts, sweep }))
   await networks.start()
   const containers = new Containers({
     images: files.images,
@@ -101,7 +104,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     events,
     database,
     settings: () => containerSettings(live, dataRoot),
-    host: thisMachine(),
+    host: thisMachine(sweep),
     clock,
     ids: randomIds,
     random: Math.random,
@@ -152,7 +155,8 @@ function pluginDirectories(execRoot: string): PluginDirectories {
   return { sockets: [own, ...sockets], specifications: [own, '/etc/wharf/plugins', ...specifications] }
 }
 
-function buildNetworks({ live, log, database, events, clock, dataRoot, execRoot }: RoomsParts): Networks {
+function buildNetworks(parts: RoomsParts & { sweep: Sweep }): Networks {
+  const { live, log, database, events, clock, dataRoot, execRoot, sweep } = parts
   return new Networks({
     settings: networkSettings(live.current, {
       execRoot,
@@ -164,6 +168,7 @@ function buildNetworks({ live, log, database, events, clock, dataRoot, execRoot 
     events,
     clock,
     ids: randomIds,
+    sweep,
   })
 }
 

@@ -13,6 +13,7 @@ import { LayerStore } from '../layers/layer-store.ts'
 import { OverlayRootfsStore } from '../layers/rootfs-store.ts'
 import { Trash } from '../layers/trash.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
+import type { Sweep } from '../kernel/sweeper.ts'
 import type { Log } from '../lib/log.ts'
 import { TaskGroup } from '../lib/task-group.ts'
 import { WorkerPool } from '../lib/worker-pool.ts'
@@ -48,6 +49,8 @@ export type ImageRoomOptions = {
   maxLayerBytes?: number
   /** What the configuration says of registries, asked for every operation. */
   registrySettings?: () => RegistrySettings
+  /** Removes small trees. */
+  sweep?: Sweep
   /** How the engine names itself to registries. */
   userAgent?: string
 }
@@ -87,7 +90,12 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   const maxWorkers = Math.min(5, Math.max(3, availableParallelism() + 1))
   const pool = opening.use(layerPool(maxWorkers))
   const tasks = opening.use(new TaskGroup(log.child('layers')))
-  const trash = new Trash({ directory: join(root, 'trash'), pool, tasks })
+  const trash = new Trash({
+    directory: join(root, 'trash'),
+    pool,
+    tasks,
+    ...(options.sweep !== undefined && { sweep: options.sweep }),
+  })
   const driver = await chooseDriver({
     name: options.storageDriver ?? '',
     options: options.storageOptions ?? [],

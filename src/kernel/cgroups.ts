@@ -121,10 +121,15 @@ export class Cgroups {
     }
   }
 
+  /** Its directory in every hierarchy. */
+  directories(path: string): string[] {
+    if (path === '/' || path === '') throw new TypeError('the root cgroup cannot be removed')
+    return this.layout.mounts.map((mount) => join(mount, path))
+  }
+
   /** Removes the cgroup and all below it from every hierarchy. Idempotent; processes must have ended. */
   async remove(path: string): Promise<void> {
-    if (path === '/' || path === '') throw new TypeError('the root cgroup cannot be removed')
-    await Promise.all(this.layout.mounts.map(async (mount) => this.#removeTree(join(mount, path))))
+    await Promise.all(this.directories(path).map(async (directory) => this.#removeTree(directory)))
   }
 
   /** Names of the cgroups below a parent (default: the daemon's), in any hierarchy. */

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Sweep } from '../kernel/sweeper.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { errorCode } from '../spec/errors.ts'
@@ -16,6 +17,8 @@ export type TrashOptions = {
   directory: string
   pool: WorkerPool<LayerJob, LayerJobResult>
   tasks: TaskGroup
+  /** Removes small trees at once. */
+  sweep?: Sweep
 }
 
 /** See the file's head. */
@@ -48,6 +51,7 @@ export class Trash {
 
   #delete(path: string): void {
     this.#options.tasks.run('empty trash', async () => {
+      if ((await this.#options.sweep?.([{ kind: 'tree', path }])) === true) return
       // Whatever was in the way of this one, the thorough removal overcomes or tells.
       const left = await removeSmall(path, smallEntries).catch(() => -1)
       if (left >= 0) return

@@ -63,7 +63,7 @@ export class SandboxNetworking {
   /** Makes the sandbox of a container that starts. Leaves nothing on failure. */
   async create(request: SandboxRequest, signal: AbortSignal): Promise<SandboxState> {
     signal.throwIfAborted()
-    this.#forget(request.containerId)
+    await this.#end(this.#forget(request.containerId))
     const live = this.#open(request)
     this.#core.live.set(request.containerId, live)
     for (const endpoint of live.record.endpoints) {
@@ -92,7 +92,7 @@ export class SandboxNetworking {
   async remove(id: ContainerId, state: SandboxState): Promise<void> {
     const live = this.#core.live.get(id)
     const endpoints = [...(live?.record.endpoints ?? [])]
-    this.#forget(id)
+    await this.#end(this.#forget(id))
     if (live === undefined && state.sandboxKey !== '') this.#forgetUnknown(id, state)
     for (const endpoint of endpoints) this.#core.announce('disconnect', id, endpoint)
   }
@@ -226,10 +226,10 @@ export class SandboxNetworking {
     return new LiveSandbox(record, undefined)
   }
 
-  /** Lets go of a sandbox of this daemon. */
-  #forget(id: ContainerId): void {
+  /** Lets go of a sandbox of this daemon; answers its namespace's file. */
+  #forget(id: ContainerId): string | undefined {
     const live = this.#core.live.get(id)
-    if (live === undefined) return
+    if (live === undefined) return undefined
     const { firewall, records, table } = this.#core.parts
     this.#core.live.delete(id)
     const rules = this.#joiner.rules(live)
@@ -240,9 +240,15 @@ export class SandboxNetworking {
     }
     if (live.sandbox !== undefined) this.#core.keeper.close(live.sandbox.id)
     live[Symbol.dispose]()
-    live.sandbox?.remove()
     flushPorts(rules)
     records.remove(id)
+    return live.sandbox?.path
+  }
+
+  /** Ends a namespace. Elsewhere where that can be: the kernel makes whoever unmounts one wait. */
+  async #end(path: string | undefined): Promise<void> {
+    if (path === undefined) return
+    if ((await this.#core.parts.sweep?.([{ kind: 'mount', path }])) !== true) removeNamespace(path)
   }
 
   /** Lets go of a sandbox that was never taken over. */

@@ -1,6 +1,7 @@
 /** What the rooms of this folder share: tables, drivers, firewall, and everything that runs. */
 import type { ContainerId } from '../spec/ids.ts'
 import type { NetlinkSocket } from '../kernel/netlink.ts'
+import type { Sweep } from '../kernel/sweeper.ts'
 import type { Log } from '../lib/log.ts'
 import type { NetworkDriver } from './driver.ts'
 import { EngineError } from '../spec/errors.ts'
@@ -34,6 +35,8 @@ export type NetworkCoreParts = {
   store: SandboxStore
   records: SandboxRecords
   reservations: PortReservations
+  /** Ends namespaces; without it that is done here, and waited for. */
+  sweep?: Sweep
 }
 
 /** See the file's head. */

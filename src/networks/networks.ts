@@ -9,6 +9,7 @@ import { EngineError, errorCode } from '../spec/errors.ts'
 import { networkId, type ContainerId } from '../spec/ids.ts'
 import { NetlinkSocket, netlinkProtocols } from '../kernel/netlink.ts'
 import { removeNamespace } from '../kernel/netns.ts'
+import type { Sweep } from '../kernel/sweeper.ts'
 import { readSysctl, writeSysctl } from '../kernel/sysctl.ts'
 import { formatTimeNs, type Clock, type Ids } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
@@ -42,6 +43,8 @@ export type NetworkParts = {
   events: NetworkEvents
   clock: Clock
   ids: Ids
+  /** Ends namespaces. */
+  sweep?: Sweep
 }
 
 /** See the file's head. */
@@ -94,6 +97,7 @@ export class Networks implements AsyncDisposable {
         }),
         records: new SandboxRecords(settings.runRoot),
         reservations: new PortReservations(ephemeralRange, keeper),
+          ...(parts.sweep !== undefined && { sweep: parts.sweep }),
       },
       keeper,
     )

@@ -16,6 +16,7 @@ import type { ContainerTaskStart, ExecTaskStart, TaskExit } from '../spec/task-t
 import type { Log } from '../lib/log.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
+import type { Sweep } from '../kernel/sweeper.ts'
 import { becomeSubreaper, exitCodeOf, isAlive, processStartTime, spawnProcess } from '../kernel/process.ts'
 import { OomWatcher } from '../kernel/oom-watch.ts'
 import { StrayReaper } from '../kernel/stray-reaper.ts'
@@ -55,6 +56,8 @@ export type OciContainerRuntimeOptions = {
   oci: Omit<OciSettings, 'runtimeTakesBpf'>
   /** Checks and completes a host configuration; Docker's warnings. */
   validate(hostConfig: HostConfig): string[]
+  /** Removes what an ended task leaves. */
+  sweep: Sweep
   /** Work that nobody waits for. */
   background: TaskGroup
   log: Log
@@ -70,6 +73,8 @@ export class OciContainerRuntime implements AsyncDisposable {
   readonly #oomWatcher: OomWatcher
   readonly #strays = new StrayReaper()
   readonly #tasks = new Set<ShimTask>()
+  /** Those seen to their end and not removed yet. */
+  readonly #ended = new Map<ContainerId, Bundle>()
   // More at once only makes each slower.
   readonly #starts = new StartPlaces(2 * availableParallelism())
 
@@ -170,6 +175,9 @@ export class OciContainerRuntime implements AsyncDisposable {
   /** See `ContainerRuntime.remove`. */
   async remove(id: ContainerId): Promise<void> {
     const directory = this.#directories.of(id)
+    const ended = this.#ended.get(id)
+    this.#ended.delete(id)
+    if (ended !== undefined && (await this.#sweep(id, ended))) return
     const bundle = await readBundle(directory)
     if (bundle !== undefined) {
       await settled(directory)
@@ -248,6 +256,7 @@ export class OciContainerRuntime implements AsyncDisposable {
       },
     )
     this.#keep(task)
+    void task.exited.then(() => this.#ended.set(id, bundle))
     return task
   }
 
@@ -289,6 +298,18 @@ export class OciContainerRuntime implements AsyncDisposable {
 
   async #oomKilled(spec: OciSpec): Promise<boolean> {
     return (await this.#options.cgroups.oomKills(spec.linux.cgroupsPath)) > 0
+  }
+
+  /** What is left of a task that has ended. False when more is left than that. */
+  async #sweep(id: ContainerId, { spec, runtime }: Bundle): Promise<boolean> {
+    if (this.#findRuntime(runtime)?.isCrun !== true) return false
+    return this.#options.sweep([
+      ...this.#options.cgroups
+        .directories(spec.linux.cgroupsPath)
+        .map((path) => ({ kind: 'directory', path }) as const),
+      { kind: 'tree', path: join(this.#directories.stateOf(runtime), id) },
+      { kind: 'tree', path: this.#directories.of(id) },
+    ])
   }
 
   async #removeState(id: ContainerId, { spec, runtime }: Bundle): Promise<void> {

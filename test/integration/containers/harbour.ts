@@ -131,7 +131,7 @@ export class Harbour implements AsyncDisposable {
         logOptions: {},
         platform: { os: 'linux', architecture: process.arch === 'arm64' ? 'arm64' : 'amd64' },
       }),
-      host: thisMachine(),
+      host: thisMachine(this.#runtime.sweeper.sweep),
       clock: systemClock,
       ids: randomIds,
       random: Math.random,

@@ -19,6 +19,7 @@ import { TaskGroup } from '../../../src/lib/task-group.ts'
 import { detectCgroups, prepareCgroups } from '../../../src/kernel/cgroup-layout.ts'
 import { Cgroups } from '../../../src/kernel/cgroups.ts'
 import { readKernelFacts } from '../../../src/kernel/host-info.ts'
+import { Sweeper } from '../../../src/kernel/sweeper.ts'
 import { OciContainerRuntime } from '../../../src/runtime/container-runtime.ts'
 import { SeccompFilters } from '../../../src/runtime/seccomp.ts'
 import { ContainerConfig, HostConfig } from '../../../src/spec/container-config.ts'
@@ -38,6 +39,7 @@ export class RuntimeFixture implements AsyncDisposable {
   readonly cgroupParent: string
   readonly cgroups: Cgroups
   readonly runtime: OciContainerRuntime
+  readonly sweeper: Sweeper
   readonly #background = new TaskGroup(silentLog)
 
   /** `from` takes over the directories of another fixture, as a daemon does after a restart. */
@@ -49,9 +51,11 @@ export class RuntimeFixture implements AsyncDisposable {
     this.cgroupParent = `/wharf-test-${this.directory.slice(-6)}`
     this.cgroups = new Cgroups(prepareCgroups(), this.cgroupParent)
     const facts = readKernelFacts(detectCgroups())
+    const shimProgram = options.shimProgram ?? join(repository, 'build/wharf-shim')
+    this.sweeper = new Sweeper(shimProgram, silentLog)
     this.runtime = new OciContainerRuntime({
       runRoot: join(this.directory, 'run'),
-      shimProgram: options.shimProgram ?? join(repository, 'build/wharf-shim'),
+      shimProgram,
       shimLimits: options.shimLimits ?? [],
       runtimes: { crun: { path: 'crun', args: [] }, runc: { path: 'runc', args: [] } },
       defaultRuntime: 'crun',
@@ -66,6 +70,7 @@ export class RuntimeFixture implements AsyncDisposable {
         seccomp: new SeccompFilters(facts),
       },
       validate: () => [],
+      sweep: this.sweeper.sweep,
       background: this.#background,
       log: silentLog,
     })
@@ -119,6 +124,7 @@ export class RuntimeFixture implements AsyncDisposable {
   /** Stops listening to the tasks, as a daemon that ends. */
   async leave(): Promise<void> {
     await this.runtime[Symbol.asyncDispose]()
+    this.sweeper[Symbol.dispose]()
     await this.#background[Symbol.asyncDispose]()
   }
 

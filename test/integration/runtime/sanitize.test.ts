@@ -25,6 +25,7 @@ const flags = ['-std=gnu11', '-g', '-O1', '-Wall', '-Wextra', '-Werror', '-fsani
 const strict = ['-fno-sanitize-recover=all', '-fno-omit-frame-pointer']
 const native = (name: string) => join(repository, 'native', name)
 const shared = ['clients.c', 'log.c', 'log-file.c'].map(native)
+const own = ['main.c', 'process.c', 'sweep.c'].map(native)
 
 test('parsers and formatters stand generated input', () => {
   const program = join(directory, 'fuzz')
@@ -56,7 +57,7 @@ async function giveAway(task: Pick<ShimTask, 'serve'>, round: number): Promise<v
 
 test('a keeper under stress neither misuses memory nor loses bytes', async () => {
   const program = join(directory, 'sanitized')
-  execFileSync('gcc', [...flags, ...strict, '-o', program, native('main.c'), native('process.c'), ...shared])
+  execFileSync('gcc', [...flags, ...strict, '-o', program, ...own, ...shared])
   const report = join(directory, 'report')
   const wrapper = `#!/bin/sh\nexport ASAN_OPTIONS=log_path=${report} UBSAN_OPTIONS=log_path=${report}\nexec ${program} "$@"\n`
   writeFileSync(join(directory, 'shim'), wrapper, { mode: 0o755 })
