@@ -80,7 +80,8 @@ pid_t runtime_start(struct streams *streams) {
   if (options.tty && !open_console()) return -1;
   if (!options.tty && !make_pipe(output, true)) return -1;
   if (!options.tty && options.open_stdin && !make_pipe(input, false)) return -1;
-  pid_t pid = fork();
+  /* Not fork: it would copy and then fault in again pages that the child never looks at. */
+  pid_t pid = vfork();
   if (pid == 0) become_runtime(input[0] < 0 ? null : input[0], output[1] < 0 ? null : output[1], error[1]);
   close(null);
   close(error[1]);

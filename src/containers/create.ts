@@ -1,5 +1,5 @@
 /** `POST /containers/create`: checks, then files, then the row; whatever fails, nothing is left behind. */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
 import { formatTimeNs } from '../lib/clock.ts'
 import type { ContainerConfig, ContainerCreateRequest, HostConfig } from '../spec/container-config.ts'
 import { EngineError } from '../spec/errors.ts'
@@ -107,7 +107,7 @@ async function makeFiles(
   undo: AsyncDisposableStack,
 ): Promise<{ mounts: StoredMount[]; warnings: string[] }> {
   const directory = core.directoryOf(id)
-  undo.defer(() => rm(directory, { recursive: true, force: true }))
+  undo.defer(() => core.host.removeDirectory(directory))
   const volumesFrom = (hostConfig.VolumesFrom ?? []).map((text) => {
     const { container, mode } = parseVolumesFrom(text)
     const source = core.registry.find(container)
@@ -127,11 +127,8 @@ async function makeFiles(
     undo.defer(() => prepared.undo())
     return prepared
   }
-  const [, , prepared] = await settleAll([
-    mkdir(directory, { recursive: true, mode: 0o710 }),
-    makeRootfs(),
-    makeMounts(),
-  ])
+  mkdirSync(directory, { recursive: true, mode: 0o710 })
+  const [, prepared] = await settleAll([makeRootfs(), makeMounts()])
   return { mounts: prepared.mounts, warnings: prepared.warnings }
 }
 

@@ -3,7 +3,8 @@
  * has ended. Execs are not in the database: a reboot ends them. A small file beside the container's lets the next
  * daemon know those that still run.
  */
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { abortable } from '../lib/mutex.ts'
 import { ExecConfig } from '../spec/container-config.ts'
@@ -115,14 +116,14 @@ export class Execs {
     if (running === undefined)
       throw new EngineError('conflict', `container ${exec.container.id} is not running`)
     await this.#core.faults.reach('exec:begin')
-    const recorded = this.#remember(exec)
+    this.#remember(exec)
     const task = await running.exec(execTaskStart(exec, size, stream), signal)
     await this.#core.faults.reach('exec:after-run')
     exec.pid = task.pid
     exec.status = 'running'
     exec.task = task
     exec.markStarted()
-    this.#watch(exec, task, recorded)
+    this.#watch(exec, task)
     await stream?.join(task)
   }
 
@@ -209,12 +210,11 @@ export class Execs {
     return new AttachStream({ options, tty, filter, onDetach, client })
   }
 
-  #watch(exec: Exec, task: Task, recorded: Promise<void> = Promise.resolve()): void {
+  #watch(exec: Exec, task: Task): void {
     this.#core.tasks.run('exec exit', async (signal) => {
       const exit = await abortable(task.exited, signal)
       this.#end(exec, exit.exitCode)
-      await recorded
-      await rm(this.#file(exec.container, exec.id), { force: true })
+      this.#forgetFile(exec)
     })
   }
 
@@ -232,7 +232,7 @@ export class Execs {
 
   #fail(exec: Exec, error: unknown): void {
     this.#end(exec, failureExitCode(errorMessage(error), 126))
-    this.#core.tasks.run('forget exec', () => rm(this.#file(exec.container, exec.id), { force: true }))
+    this.#forgetFile(exec)
   }
 
   #forgetOld(): void {
@@ -246,11 +246,20 @@ export class Execs {
     return `${this.#core.directoryOf(container.id)}/exec-${id}.json`
   }
 
-  async #remember(exec: Exec): Promise<void> {
+  /** Synchronous, as all of an exec's start that is short: see `TaskDirectories`. */
+  #remember(exec: Exec): void {
     try {
-      await writeFile(this.#file(exec.container, exec.id), JSON.stringify(exec.config), { mode: 0o600 })
+      writeFileSync(this.#file(exec.container, exec.id), JSON.stringify(exec.config), { mode: 0o600 })
     } catch (error) {
       this.#core.log.warn('exec not recorded', { id: exec.id, error: errorMessage(error) })
+    }
+  }
+
+  #forgetFile(exec: Exec): void {
+    try {
+      rmSync(this.#file(exec.container, exec.id), { force: true })
+    } catch (error) {
+      this.#core.log.warn('exec record stays', { id: exec.id, error: errorMessage(error) })
     }
   }
 

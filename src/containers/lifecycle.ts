@@ -146,7 +146,9 @@ export class Lifecycle {
     }
     const release = () => this.release(container, record)
     const announce = () => {
-      core.registry.saveState(container, ended, rest)
+      // The row of a container that removes itself goes at once: a daemon that died before removes it, too.
+      if (removes) core.registry.remember(container, ended, rest)
+      else core.registry.saveState(container, ended, rest)
       // Killed while no daemon looked; otherwise it has been told already.
       if (exit.oomKilled && !record.state.oomKilled) core.emit(container, 'oom')
       const execDuration = String(Math.floor(ranMs / 1000))

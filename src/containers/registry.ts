@@ -163,9 +163,13 @@ export class ContainerRegistry {
     return this.save(container, { ...rest, state: { ...container.state, ...change } })
   }
 
-  /** Replaces fields of the state in memory only, for what is not worth a write (health results). */
-  remember(container: Container, change: Partial<ContainerStateRecord>): void {
-    container.record = { ...container.record, state: { ...container.state, ...change } }
+  /** `saveState` in memory only, for what is not worth a write (health results). */
+  remember(
+    container: Container,
+    change: Partial<ContainerStateRecord>,
+    rest: Partial<Omit<ContainerRecord, 'id' | 'name' | 'state'>> = {},
+  ): void {
+    container.record = { ...container.record, ...rest, state: { ...container.state, ...change } }
   }
 
   /** The commit point of a removal: deletes the row and frees the name. */

@@ -44,11 +44,13 @@ export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
   const { live, log, facts, execRoot, searchPath, background, sweep } = parts
   const settings = live.current
   const cgroups = new Cgroups(prepareCgroups(), settings.text('cgroup-parent'))
+  let known = Object.keys(findRuntimes(settings, searchPath))
   const runtime = new OciContainerRuntime({
     runRoot: execRoot,
     shimProgram: builtProgram('wharf-shim'),
     runtimes: runtimeEntries(settings, searchPath),
     defaultRuntime: defaultRuntime(settings),
+    crunPreload: builtProgram('no-systemd.so'),
     cgroups,
     oci: {
       facts,
@@ -65,14 +67,17 @@ export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
         defaultIpcMode: live.current.text('default-ipc-mode', 'private'),
         defaultCgroupnsMode: live.current.text('default-cgroupns-mode'),
         defaultRuntime: defaultRuntime(live.current),
-        runtimes: Object.keys(findRuntimes(live.current, searchPath)),
+        runtimes: known,
         remapped: live.current.text('userns-remap') !== '',
       }),
     sweep,
     background,
     log: log.child('runtime'),
   })
-  live.onReload((now) => runtime.setRuntimes(runtimeEntries(now, searchPath), defaultRuntime(now)))
+  live.onReload((now) => {
+    known = Object.keys(findRuntimes(now, searchPath))
+    runtime.setRuntimes(runtimeEntries(now, searchPath), defaultRuntime(now))
+  })
   return runtime
 }
 

@@ -3,6 +3,7 @@
  * after is here: reading, freezing, changing limits, killing, removing. A cgroup is named by its path below the
  * hierarchies' roots (`/wharf/ID`); in version 1 and hybrid layouts the same path exists once in each hierarchy.
  */
+import { readFileSync } from 'node:fs'
 import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { basename, join, posix } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -96,7 +97,7 @@ export class Cgroups {
   /** What the kernel says about running out of memory here. Undefined when the cgroup is gone. */
   async oomState(path: string): Promise<OomState | undefined> {
     const file = this.oomFile(path)
-    const text = file === undefined ? undefined : await readOptional(file)
+    const text = file === undefined ? undefined : readNow(file)
     return text === undefined ? undefined : parseOomState(text)
   }
 
@@ -269,13 +270,21 @@ async function subdirectories(directory: string): Promise<string[]> {
 
 /** The file's text, undefined when the kernel has no such file or the cgroup is gone. */
 async function readOptional(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch(undefinedWhenAbsent)
+}
+
+/** The same at once: one short reading is not worth the five calls on other threads. */
+function readNow(path: string): string | undefined {
   try {
-    return await readFile(path, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch (error) {
-    const code = errorCode(error)
-    if (code === 'ENOENT' || code === 'ENODEV' || code === 'EOPNOTSUPP') return undefined
-    throw error
+    return undefinedWhenAbsent(error)
   }
+}
+
+function undefinedWhenAbsent(error: unknown): undefined {
+  const code = errorCode(error)
+  if (code !== 'ENOENT' && code !== 'ENODEV' && code !== 'EOPNOTSUPP') throw error
 }
 
 function killQuietly(pid: number): void {

@@ -41,7 +41,7 @@ export class Sweeper implements Disposable {
     if (this.#waiting.push(resolve) === 1) socket.ref()
     socket.write(`${steps.map(({ kind, path }) => `${letters[kind]}${path}\0`).join('')}\0`)
     return promise
-  }
+  };
 
   [Symbol.dispose](): void {
     this.#disposed = true

@@ -8,7 +8,7 @@
  *     drafts/                     layers being written; emptied at start
  */
 import { randomBytes } from 'node:crypto'
-import { statSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { mkdir, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unmount, unmountInBackground } from '../kernel/mount.ts'
@@ -106,14 +106,11 @@ export class OverlayDriver implements StorageDriver {
     const below = init ? [await this.#ensureInit(lowers)] : this.#directoriesOf(base)
     const directory = this.#path('writable', id)
     const diff = join(directory, 'diff')
-    // Each of these is one call on another thread: this is on every container's way.
-    await mkdir(directory, { recursive: true, mode: 0o755 })
-    await Promise.all([
-      mkdir(diff, { recursive: true, mode: 0o755 }),
-      mkdir(join(directory, 'work'), { recursive: true, mode: 0o700 }),
-      mkdir(join(directory, 'merged'), { recursive: true, mode: 0o700 }),
-      writeBase(join(directory, 'lowers'), base, durable),
-    ])
+    // On every container's way, and so synchronous: on another thread each of these takes four times as long.
+    mkdirSync(diff, { recursive: true, mode: 0o755 })
+    mkdirSync(join(directory, 'work'), { recursive: true, mode: 0o700 })
+    mkdirSync(join(directory, 'merged'), { recursive: true, mode: 0o700 })
+    await writeBase(join(directory, 'lowers'), base, durable)
     inheritAttributes(diff, ['/'], below)
     this.#bases.set(id, base)
   }

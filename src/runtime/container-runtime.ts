@@ -4,7 +4,8 @@
  * (the keeper listens, then the process runs), taken over after a restart, and forgotten. What the kernel and the
  * keepers know is asked of them; nothing about a running task is kept only in memory.
  */
-import { rm, writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -51,6 +52,8 @@ export type OciContainerRuntimeOptions = {
   /** Docker's `runtimes`, and `default-runtime`. */
   runtimes: RuntimeEntries
   defaultRuntime: string
+  /** What is put in front of crun's libraries (`build/no-systemd.so`). */
+  crunPreload?: string
   cgroups: Cgroups
   /** What `buildOciSpec` is given, but for the choice of runtime. */
   oci: Omit<OciSettings, 'runtimeTakesBpf'>
@@ -81,7 +84,7 @@ export class OciContainerRuntime implements AsyncDisposable {
   constructor(options: OciContainerRuntimeOptions) {
     this.#options = options
     this.#directories = new TaskDirectories(options.runRoot)
-    this.#runtimes = new RuntimeTable(options.runtimes, options.defaultRuntime)
+    this.#runtimes = new RuntimeTable(options.runtimes, options.defaultRuntime, options.crunPreload)
     this.#launcher = new ShimLauncher(options.shimProgram)
     this.#warmer = new CgroupWarmer(options.shimProgram, options.cgroups.layout, options.log)
     this.#oomWatcher = new OomWatcher(options.cgroups)
@@ -111,7 +114,7 @@ export class OciContainerRuntime implements AsyncDisposable {
     await using undo = new AsyncDisposableStack()
     const directory = await this.#makeDirectory(start.id)
     undo.defer(() => this.remove(start.id))
-    await writeAttributes(directory, start)
+    writeAttributes(directory, start)
     // The keeper starts while the configuration is made; a failure of the latter is found below.
     const bundling = this.#bundle(start, directory, program)
     undo.defer(() => bundling.then(ignore, ignore))
@@ -205,14 +208,14 @@ export class OciContainerRuntime implements AsyncDisposable {
 
   async #bundle(start: ContainerTaskStart, directory: string, program: OciRuntimeProgram): Promise<OciSpec> {
     const spec = await buildOciSpec(start, { ...this.#options.oci, runtimeTakesBpf: program.isCrun })
-    await writeBundle(directory, serializeOci(spec), program.name)
+    writeBundle(directory, serializeOci(spec), program.name)
     return spec
   }
 
   /** A directory of the container's last run, which nobody removed, goes first. */
   async #makeDirectory(id: ContainerId): Promise<string> {
     try {
-      return await this.#directories.make(id)
+      return this.#directories.make(id)
     } catch (error) {
       if (errorCode(error) !== 'EEXIST') throw error
       await this.remove(id)
@@ -232,6 +235,7 @@ export class OciContainerRuntime implements AsyncDisposable {
       ...(start.log !== undefined && { log: start.log }),
       holdMs: 0,
       limits: this.#options.shimLimits ?? [],
+      environment: program.environment(),
       runtime: [
         ...runtimeCommand(program, this.#directories.stateOf(program.name)),
         'run',
@@ -289,11 +293,14 @@ export class OciContainerRuntime implements AsyncDisposable {
   #keepExec(task: ShimTask): ShimTask {
     this.#keep(task)
     void task.exited.then(() =>
-      this.#options.background.run('remove exec directory', () =>
-        rm(task.directory, { recursive: true, force: true }),
-      ),
+      this.#options.background.run('remove exec directory', () => this.#removeExec(task.directory)),
     )
     return task
+  }
+
+  async #removeExec(path: string): Promise<void> {
+    if (await this.#options.sweep([{ kind: 'tree', path }])) return
+    await rm(path, { recursive: true, force: true })
   }
 
   async #oomKilled(spec: OciSpec): Promise<boolean> {
@@ -360,7 +367,7 @@ async function settled(directory: string): Promise<void> {
 
 function ignore(): void {}
 
-async function writeAttributes(directory: string, { log }: ContainerTaskStart): Promise<void> {
+function writeAttributes(directory: string, { log }: ContainerTaskStart): void {
   if (log?.attributes === undefined) return
-  await writeFile(join(directory, attributesFile), JSON.stringify(log.attributes), { mode: 0o600 })
+  writeFileSync(join(directory, attributesFile), JSON.stringify(log.attributes), { mode: 0o600 })
 }

@@ -1,5 +1,6 @@
 /** Running further processes in a container: each has a keeper of its own, in a directory below the container's. */
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EngineError } from '../spec/errors.ts'
 import type { OciSpec } from '../spec/oci-runtime-types.ts'
@@ -40,17 +41,14 @@ export async function startExec(
   signal.throwIfAborted()
   if (start.workingDir !== '' && !start.workingDir.startsWith('/')) throw relativeDirectory()
   await using undo = new AsyncDisposableStack()
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
   undo.defer(() => rm(directory, { recursive: true, force: true }))
   const process = buildExecProcess(start, place.spec, {
     rootfs: place.spec.root.path,
     availableCapabilities: place.availableCapabilities,
   })
-  const writing = writeFile(join(directory, 'process.json'), serializeOci(process), { mode: 0o600 })
-  const written = writing.then(ignore, ignore)
-  undo.defer(() => written)
+  writeFileSync(join(directory, 'process.json'), serializeOci(process), { mode: 0o600 })
   const watch = undo.use(await place.launcher.launch(execSettings(start, place)))
-  await writing
   signal.throwIfAborted()
   watch.go()
   try {
@@ -66,8 +64,6 @@ export async function startExec(
   }
 }
 
-function ignore(): void {}
-
 function execSettings(start: ExecTaskStart, { directory, program, state, limits }: ExecPlace): ShimSettings {
   const descriptor = program.descriptor()
   return {
@@ -78,6 +74,7 @@ function execSettings(start: ExecTaskStart, { directory, program, state, limits 
     ...(start.consoleSize !== undefined && { consoleSize: start.consoleSize }),
     holdMs: start.attached === undefined ? undecidedHoldMs : start.attached ? -1 : 0,
     limits,
+    environment: program.environment(),
     runtime: [
       ...runtimeCommand(program, state),
       'exec',

@@ -22,6 +22,8 @@ export type ShimSettings = {
   limits: readonly string[]
   /** The OCI runtime and its arguments, with paths relative to the directory. */
   runtime: readonly string[]
+  /** Variables for the runtime, beside its search path. */
+  environment: readonly string[]
   /** Program to execute instead of `runtime[0]`. */
   runtimeDescriptor?: number
 }
@@ -59,7 +61,7 @@ export class ShimLauncher implements Disposable {
       pid = spawnProcess({
         file: this.#program,
         args: shimArguments(settings),
-        env: [path],
+        env: [path, ...settings.environment],
         descriptors: [
           nothing,
           nothing,

@@ -1,4 +1,5 @@
 /** The OCI runtimes that containers may choose, as Docker's `runtimes` setting names them. */
+import { execFile } from 'node:child_process'
 import { accessSync, closeSync, constants, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { EngineError, errorCode } from '../spec/errors.ts'
@@ -18,13 +19,32 @@ export class OciRuntimeProgram implements Disposable {
   readonly args: readonly string[]
   /** Whether it is crun, whose extras are used: a compiled seccomp filter, state that is removed by hand. */
   readonly isCrun: boolean
+  readonly #preload: string | undefined
+  #preloads = false
   #sealed: { descriptor: number; version: string } | undefined
 
-  constructor(name: string, entry: RuntimeEntry) {
+  /** `preload`: the library that spares crun others (native/no-systemd.c). */
+  constructor(name: string, entry: RuntimeEntry, preload?: string) {
     this.name = name
     this.file = findProgram(entry.path)
     this.args = entry.args
     this.isCrun = basename(entry.path) === 'crun'
+    // Arguments may ask for what the library says is not there, and blanks and colons would make it two.
+    const suits = this.isCrun && this.args.length === 0 && !/[\s:]/.test(preload ?? '')
+    this.#preload = suits ? preload : undefined
+  }
+
+  /** What its environment has beside the search path. */
+  environment(): string[] {
+    return this.#preload !== undefined && this.#preloads ? [`LD_PRELOAD=${this.#preload}`] : []
+  }
+
+  /** Whether this release starts with the library; until that is known it goes without. */
+  #tryPreload(): void {
+    this.#preloads = false
+    if (this.#preload === undefined) return
+    const env = { LD_PRELOAD: this.#preload }
+    execFile(this.file, ['--version'], { env, timeout: 5000 }, (error) => (this.#preloads = error === null))
   }
 
   /**
@@ -41,6 +61,7 @@ export class OciRuntimeProgram implements Disposable {
         const copy = sealedCopy(this.file)
         this.#sealed = { descriptor: spawnDescriptor(copy), version }
         closeSync(copy)
+        this.#tryPreload()
       }
       return this.#sealed.descriptor
     } catch (error) {
@@ -61,10 +82,13 @@ export class RuntimeTable implements Disposable {
   #programs: ReadonlyMap<string, OciRuntimeProgram>
   /** Those that only older containers still have. */
   readonly #retired = new Map<string, OciRuntimeProgram>()
+  readonly #preload: string | undefined
   #default: string
 
-  constructor(entries: RuntimeEntries, defaultName: string) {
-    this.#programs = programsOf(entries)
+  /** `preload`: see `OciRuntimeProgram`. */
+  constructor(entries: RuntimeEntries, defaultName: string, preload?: string) {
+    this.#preload = preload
+    this.#programs = programsOf(entries, preload)
     this.#default = defaultName
   }
 
@@ -74,7 +98,7 @@ export class RuntimeTable implements Disposable {
       this.#retired.get(name)?.[Symbol.dispose]()
       this.#retired.set(name, program)
     }
-    this.#programs = programsOf(entries)
+    this.#programs = programsOf(entries, this.#preload)
     this.#default = defaultName
   }
 
@@ -99,8 +123,10 @@ export class RuntimeTable implements Disposable {
 /** Runtimes by name. */
 export type RuntimeEntries = Readonly<Record<string, RuntimeEntry>>
 
-function programsOf(entries: RuntimeEntries): Map<string, OciRuntimeProgram> {
-  return new Map(Object.entries(entries).map(([name, entry]) => [name, new OciRuntimeProgram(name, entry)]))
+function programsOf(entries: RuntimeEntries, preload?: string): Map<string, OciRuntimeProgram> {
+  return new Map(
+    Object.entries(entries).map(([name, entry]) => [name, new OciRuntimeProgram(name, entry, preload)]),
+  )
 }
 
 /** The beginning of every call: the program, where it keeps its state, and where it logs. */

@@ -3,8 +3,8 @@
  * locked (docs/log-format.md); so the work is done under a temporary name, and the lock is taken only to put the
  * result in its place.
  */
-import { createReadStream, createWriteStream } from 'node:fs'
-import { open, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
+import { createReadStream, createWriteStream, readdirSync, statSync } from 'node:fs'
+import { open, rename, rm, stat, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -69,7 +69,7 @@ export async function compressLogFile(
 /** Removes what a killed daemon left half-compressed. */
 async function removeHalfCompressed(path: string): Promise<void> {
   const directory = dirname(path)
-  for (const name of await namesIn(directory)) {
+  for (const name of namesIn(directory)) {
     if (name.startsWith(`${basename(path)}.`) && name.endsWith(temporarySuffix)) {
       await rm(join(directory, name), { force: true })
     }
@@ -94,6 +94,8 @@ const settledMs = 2_000
 export class LogCompressor implements Disposable {
   readonly #paths = new Map<string, string>()
   readonly #tasks: TaskGroup
+  /** When the directories of logs without filled files were changed last. */
+  readonly #settled = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
   #sweeping = false
 
@@ -117,6 +119,7 @@ export class LogCompressor implements Disposable {
     const path = this.#paths.get(id)
     if (path === undefined) return
     this.#paths.delete(id)
+    this.#settled.delete(path)
     this.#tasks.run('compress log', (signal) => compressFilled(path, 0, signal))
     if (this.#paths.size > 0) return
     clearInterval(this.#timer)
@@ -128,7 +131,13 @@ export class LogCompressor implements Disposable {
     this.#sweeping = true
     this.#tasks.run('compress logs', async (signal) => {
       try {
-        for (const path of this.#paths.values()) await compressFilled(path, settledMs, signal)
+        for (const path of this.#paths.values()) {
+          // A directory in which nothing was renamed has nothing new to compress: one call for each of many logs.
+          const changedMs = statSync(dirname(path), { throwIfNoEntry: false })?.mtimeMs
+          if (changedMs === undefined || changedMs === this.#settled.get(path)) continue
+          await compressFilled(path, settledMs, signal)
+          if (lastFilled(path) === 0) this.#settled.set(path, changedMs)
+        }
       } finally {
         this.#sweeping = false
       }
@@ -143,7 +152,7 @@ export class LogCompressor implements Disposable {
 
 /** Compresses all filled files of a log that were filled at least so long ago, the oldest first. */
 async function compressFilled(path: string, ageMs: number, signal: AbortSignal): Promise<void> {
-  for (let generation = await lastFilled(path); generation >= 1; generation -= 1) {
+  for (let generation = lastFilled(path); generation >= 1; generation -= 1) {
     if (signal.aborted) return
     try {
       const { ctimeMs } = await stat(`${path}.${generation}`)
@@ -156,19 +165,20 @@ async function compressFilled(path: string, ageMs: number, signal: AbortSignal):
 }
 
 /** The highest generation among the files that are not compressed; 0 when there is none. */
-async function lastFilled(path: string): Promise<number> {
+function lastFilled(path: string): number {
   const prefix = `${basename(path)}.`
   let last = 0
-  for (const name of await namesIn(dirname(path))) {
+  for (const name of namesIn(dirname(path))) {
     const generation = name.startsWith(prefix) ? /^[1-9]\d{0,8}$/.exec(name.slice(prefix.length)) : null
     if (generation !== null) last = Math.max(last, Number(generation[0]))
   }
   return last
 }
 
-async function namesIn(directory: string): Promise<string[]> {
+/** Synchronous: a handful of names, read at every container's start and end. */
+function namesIn(directory: string): string[] {
   try {
-    return await readdir(directory)
+    return readdirSync(directory)
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return []
     throw error

@@ -59,6 +59,8 @@ export class RuntimeFixture implements AsyncDisposable {
       shimLimits: options.shimLimits ?? [],
       runtimes: { crun: { path: 'crun', args: [] }, runc: { path: 'runc', args: [] } },
       defaultRuntime: 'crun',
+      // A keeper that is a script would load it, too.
+      ...(options.shimProgram === undefined && { crunPreload: join(repository, 'build/no-systemd.so') }),
       cgroups: this.cgroups,
       oci: {
         facts,
