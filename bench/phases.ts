@@ -11,7 +11,6 @@ const command = ['run', '--rm', 'busybox:latest', 'true']
 
 /** Points at which a phase ends, in the order of a run, with what the phase is. */
 const phases: [RegExp, string][] = [
-  [/^> POST .*\/containers\/create/, 'ping, and the CLI asks for the container'],
   [/^create:after-files/, 'create: decode, check, writable layer'],
   [/^< POST .*\/containers\/create/, 'create: row, event, answer'],
   [/^start:begin/, 'the CLI attaches, waits and starts'],

@@ -48,10 +48,20 @@ test('an older engine is asked again in its own version, and only once', async (
   assert.deepEqual(made.asked, [`GET /v${newestVersion}/info`, ...own])
 })
 
-test('what changes something is not sent before the version is known', async () => {
+test('what changes something goes out at once, too: an engine that does not speak its version changes nothing', async () => {
   using made = await engine('1.41')
-  await made.client.send('POST', '/containers/x/start')
-  assert.deepEqual(made.asked, ['HEAD /_ping', 'POST /v1.41/containers/x/start'])
+  await made.client.send('POST', '/containers/create', { json: {} })
+  const own = ['POST /v1.41/containers/create']
+  assert.deepEqual(made.asked, [`POST /v${newestVersion}/containers/create`, ...own])
+})
+
+test('what cannot be sent twice is not sent before the version is known', async () => {
+  using made = await engine('1.41')
+  const body = (async function* () {
+    yield Buffer.from('x')
+  })()
+  await made.client.send('POST', '/images/load', { body })
+  assert.deepEqual(made.asked, ['HEAD /_ping', 'POST /v1.41/images/load'])
 })
 
 test('a question that is refused for another reason is not asked again', async () => {

@@ -121,7 +121,7 @@ export class EngineClient {
 
   /** Sends a request; resolves with any 1xx to 3xx answer, throws `ApiError` for the rest. */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const answer = await (method === 'GET' ? this.#ask(path, options) : this.#tell(method, path, options))
+    const answer = await this.#ask(method, path, options)
     if (!(answer instanceof Response)) throw new Error(`unexpected upgrade by ${path}`)
     if (answer.status >= 400) throw await apiError(answer)
     return answer
@@ -178,16 +178,23 @@ export class EngineClient {
     }
   }
 
-  /** The first question need not wait for the version: an engine that does not speak ours says which one it speaks. */
-  async #ask(path: string, options: RequestOptions): Promise<Response | HijackedStream> {
-    if (this.#version !== undefined) return await this.#tell('GET', path, options)
-    const answer = await this.#send(this.#raw('GET', `/v${newestVersion}${path}`, options))
+  /**
+   * The first request need not wait for the version, unless it cannot be sent twice: an engine that does not speak ours
+   * says which one it speaks, and has done nothing then (moby daemon/server/middleware/version.go).
+   */
+  async #ask(method: string, path: string, options: RequestOptions): Promise<Response | HijackedStream> {
+    const replayable = options.body === undefined || Buffer.isBuffer(options.body)
+    if (this.#version !== undefined || !replayable) return await this.#tell(method, path, options)
+    const answer = await this.#send(this.#raw(method, `/v${newestVersion}${path}`, options))
     if (!(answer instanceof Response)) return answer
     const spoken = commonVersion(answer.header('api-version') ?? newestVersion)
-    if (answer.status !== 400 || spoken === newestVersion) return answer
+    if (answer.status !== 400 || spoken === newestVersion) {
+      this.#version ??= spoken
+      return answer
+    }
     await answer.bytes()
     this.#version = spoken
-    return await this.#tell('GET', path, options)
+    return await this.#tell(method, path, options)
   }
 
   async #tell(method: string, path: string, options: RequestOptions): Promise<Response | HijackedStream> {

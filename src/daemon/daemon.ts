@@ -91,6 +91,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     peer: peerOf,
     ...(trace !== undefined && { trace }),
     onRequest: () => rest.active(),
+    // Whoever is about to start something connects first.
+    onConnection: () => rooms.containers.prewarm(),
   })
   events.setCallerSource(() => server.caller())
   const listening = await listen({

@@ -51,7 +51,6 @@ export function buildRoutes(parts: RoutesParts): Route[] {
   const usage = usageSources(rooms, new TreeSizes({ measure, log: parts.log.child('usage') }))
   const routes = [
     ...systemRoutes({
-      prewarm: () => engine.prewarm(),
       info: () => systemInfo(sources),
       version: () => systemVersion(sources),
       diskUsage: (kinds) => diskUsage(usage, kinds),

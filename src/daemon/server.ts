@@ -40,6 +40,8 @@ export type ApiServerOptions = {
   peer: (socket: Socket) => { uid: number; pid: number } | undefined
   /** Told that there is one. */
   onRequest?: () => void
+  /** Told that a client has connected, which comes before its first request. */
+  onConnection?: () => void
   /** Told of the beginning and end of every request. */
   trace?: (point: string) => void
 }
@@ -79,6 +81,7 @@ export class ApiServer {
     )
     server.on('clientError', (_error: Error, socket: Socket) => refuse(socket))
     server.on('connection', (socket: Socket) => {
+      this.#options.onConnection?.()
       this.#open.add(socket)
       socket.once('close', () => this.#open.delete(socket))
     })

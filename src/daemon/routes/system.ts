@@ -15,8 +15,6 @@ export type UsageKind = (typeof usageKinds)[number]
 export type SystemRoutesDeps = {
   info: () => SystemInfo
   version: () => SystemVersion
-  /** Makes a start that may follow quick. Costs next to nothing. */
-  prewarm: () => void
   diskUsage: (kinds: ReadonlySet<UsageKind>) => Promise<DiskUsage>
   /** Looks for what is wrong with the state; `repair` puts right what can be. */
   check: (options: { deep: boolean; repair: boolean }, signal: AbortSignal) => Promise<CheckReport>
@@ -29,7 +27,7 @@ export function systemRoutes(deps: SystemRoutesDeps): Route[] {
   return [
     { method: 'GET', path: '/_ping', handle: ping },
     // The command lines' first request: they may be about to start something.
-    { method: 'HEAD', path: '/_ping', handle: (x) => greet(deps, x) },
+    { method: 'HEAD', path: '/_ping', handle: ping },
     {
       method: 'GET',
       path: '/info',
@@ -54,11 +52,6 @@ export function systemRoutes(deps: SystemRoutesDeps): Route[] {
       },
     },
   ]
-}
-
-function greet(deps: SystemRoutesDeps, x: Exchange): void {
-  deps.prewarm()
-  ping(x)
 }
 
 function ping(x: Exchange): void {
