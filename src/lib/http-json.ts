@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod'
 import { EngineError } from '../spec/errors.ts'
+import { decodeGo } from '../spec/go-json.ts'
 import { describeSyntaxError } from './http-json-syntax.ts'
 
 /** A value as one line of JSON. 64-bit counters may be bigint. Line separators are escaped, as Go does. */
@@ -62,7 +63,7 @@ export function decodeJson<Schema extends z.ZodType>(
   value: unknown,
   structName: string,
 ): z.infer<Schema> {
-  const result = schema.safeParse(value)
+  const result = decodeGo(schema, value)
   if (result.success) return result.data
   const issue = result.error.issues[0]
   throw new EngineError('invalid', `invalid JSON: ${describeIssue(issue, value, structName)}`)
