@@ -1,16 +1,19 @@
 /**
  * Netlink: the kernel's message protocol for links, addresses, routes and connection tracking. Everything is
  * synchronous: the kernel answers a request while it is being sent, so a reply is always there to be read.
- * Many messages travel in one send; each is acknowledged on its own.
+ * Many messages travel in one send; each is acknowledged on its own. The kernel carries requests out one at a time for
+ * all network namespaces, and the end of one takes it a while: what is not needed at once is better sent `Aside`.
  */
-import { KernelError, lastErrno, libcCall, libcFunction } from './ffi.ts'
+import { KernelError, lastErrno, libcAsyncCall, libcCall, libcFunction } from './ffi.ts'
 
 const socketCall = libcCall('socket', 'int socket(int domain, int type, int protocol)')
 const setsockoptCall = libcCall(
   'setsockopt',
   'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
 )
-const sendCall = libcCall('send', 'long send(int fd, const void *data, size_t length, int flags)')
+const sendSignature = 'long send(int fd, const void *data, size_t length, int flags)'
+const sendCall = libcCall('send', sendSignature)
+const sendAsyncCall = libcAsyncCall('send', sendSignature)
 const recvCall = libcFunction('long recv(int fd, void *data, size_t length, int flags)')
 const closeCall = libcFunction('int close(int fd)')
 
@@ -58,11 +61,26 @@ export class NetlinkSocket implements Disposable {
    */
   request(messages: NetlinkMessage[], what: string, tolerate: readonly string[] = []): void {
     if (messages.length === 0) return
+    const { data, waiting } = this.#encodeAll(messages)
+    this.#send(data, what)
+    this.#acknowledge(waiting, what, tolerate)
+  }
+
+  /** `request` on another thread. Nothing else may use the socket meanwhile. */
+  async requestAside(messages: NetlinkMessage[], what: string): Promise<void> {
+    const { data, waiting } = this.#encodeAll(messages)
+    await sendAsyncCall(what, this.#fd, data, data.length, 0)
+    this.#acknowledge(waiting, what, [])
+  }
+
+  #encodeAll(messages: NetlinkMessage[]): { data: Buffer; waiting: Set<number> } {
     const first = this.#sequence + 1
     const parts = messages.map((message) => this.#encode(message, flagRequest | flagAck))
-    this.#send(Buffer.concat(parts), what)
+    return { data: Buffer.concat(parts), waiting: new Set(messages.map((_message, index) => first + index)) }
+  }
+
+  #acknowledge(waiting: Set<number>, what: string, tolerate: readonly string[]): void {
     let failure: KernelError | undefined
-    const waiting = new Set(messages.map((_message, index) => first + index))
     while (waiting.size > 0) {
       for (const reply of this.#receive(what)) {
         if (reply.type !== typeError || !waiting.delete(reply.sequence)) continue
@@ -78,7 +96,17 @@ export class NetlinkSocket implements Disposable {
   /** Asks for one object: its message, or undefined when the kernel answers ENODEV or ENOENT. */
   query(message: NetlinkMessage, what: string): Buffer | undefined {
     this.#send(this.#encode(message, flagRequest), what)
-    const sequence = this.#sequence
+    return this.#answer(this.#sequence, what)
+  }
+
+  /** `query` on another thread. Nothing else may use the socket meanwhile. */
+  async queryAside(message: NetlinkMessage, what: string): Promise<Buffer | undefined> {
+    const data = this.#encode(message, flagRequest)
+    await sendAsyncCall(what, this.#fd, data, data.length, 0)
+    return this.#answer(this.#sequence, what)
+  }
+
+  #answer(sequence: number, what: string): Buffer | undefined {
     for (;;) {
       for (const reply of this.#receive(what)) {
         if (reply.sequence !== sequence) continue

@@ -22,7 +22,13 @@ const prctlCall = libcCall(
   'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
 )
 
+const waitidCall = libcCall('waitid', 'int waitid(int idtype, unsigned int id, void *info, int options)')
+
 const noHang = 1
+const exited = 4
+const leaveWaitable = 0x01000000
+const allChildren = 0
+const siginfoBytes = 128
 const longestPauseMs = 100
 const setChildSubreaper = 36
 // The numbers of newer system calls are the same on every architecture.
@@ -93,6 +99,19 @@ export function reap(pid: number): void {
     }
   }
   void wait()
+}
+
+/** Whether a child of this process has ended and not been reaped. */
+export function hasDeadChild(): boolean {
+  const found = Buffer.alloc(siginfoBytes)
+  try {
+    waitidCall('children', allChildren, 0, found, exited | noHang | leaveWaitable)
+  } catch (error) {
+    if (errorCode(error) === 'ECHILD') return false
+    throw error
+  }
+  // The kernel leaves the signal's number zero when there is none (wait(2)).
+  return found.readInt32LE(0) !== 0
 }
 
 function tryReap(pid: number): number | 'running' | 'not ours' {

@@ -1,5 +1,5 @@
 /** Readings of links, addresses and routes: what `rtnetlink.ts` changes. */
-import { attributeString, parseAttributes, type NetlinkSocket } from './netlink.ts'
+import { attributeString, parseAttributes, type NetlinkMessage, type NetlinkSocket } from './netlink.ts'
 import type { LinkAddress, LinkTarget, Route } from './rtnetlink.ts'
 
 const getLink = 18
@@ -77,12 +77,21 @@ export function listLinks(socket: NetlinkSocket): Link[] {
 
 /** The link of that name or index, or undefined. */
 export function findLink(socket: NetlinkSocket, target: LinkTarget): Link | undefined {
+  const found = socket.query(linkQuery(target), `link ${target}`)
+  return found === undefined ? undefined : parseLink(found)
+}
+
+/** `findLink` on another thread. Nothing else may use the socket meanwhile. */
+export async function findLinkAside(socket: NetlinkSocket, target: LinkTarget): Promise<Link | undefined> {
+  const found = await socket.queryAside(linkQuery(target), `link ${target}`)
+  return found === undefined ? undefined : parseLink(found)
+}
+
+function linkQuery(target: LinkTarget): NetlinkMessage {
   const byName = typeof target === 'string' ? [attributeString(ifla.name, target)] : []
   const header = Buffer.alloc(16)
   if (typeof target === 'number') header.writeInt32LE(target, 4)
-  const payload = Buffer.concat([header, ...byName])
-  const found = socket.query({ type: getLink, flags: 0, payload }, `link ${target}`)
-  return found === undefined ? undefined : parseLink(found)
+  return { type: getLink, flags: 0, payload: Buffer.concat([header, ...byName]) }
 }
 
 /** Reads the payload of an address message. */

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { errorCode } from '../spec/errors.ts'
-import { processState, reap } from './process.ts'
+import { hasDeadChild, processState, reap } from './process.ts'
 
 /** Whoever waits for a child of its own looks far more often than this. */
 const sweepIntervalMs = 2000
@@ -25,6 +25,12 @@ export class StrayReaper implements Disposable {
 
   #sweep(): void {
     const dead = new Set<string>()
+    // One call in most sweeps, however many children run.
+    if (hasDeadChild()) this.#look(dead)
+    this.#seen = dead
+  }
+
+  #look(dead: Set<string>): void {
     for (const pid of ownChildren()) {
       const stat = processState(pid)
       if (stat?.state !== 'Z') continue
@@ -32,7 +38,6 @@ export class StrayReaper implements Disposable {
       if (this.#seen.has(identity)) reap(pid)
       else dead.add(identity)
     }
-    this.#seen = dead
   }
 }
 

@@ -64,7 +64,7 @@ export class SandboxNetworking {
   async create(request: SandboxRequest, signal: AbortSignal): Promise<SandboxState> {
     signal.throwIfAborted()
     await this.#end(this.#forget(request.containerId))
-    const live = this.#open(request)
+    const live = this.#open(request, await this.#sandboxFor(request))
     this.#core.live.set(request.containerId, live)
     for (const endpoint of live.record.endpoints) {
       this.#core.announce('connect', request.containerId, endpoint)
@@ -174,14 +174,20 @@ export class SandboxNetworking {
     return this.#core.parts.records.list()
   }
 
-  #open(request: SandboxRequest): LiveSandbox {
+  /** A namespace for a container that has one of its own. */
+  async #sandboxFor({ mode, endpoints }: SandboxRequest): Promise<Sandbox | undefined> {
+    if (typeof mode === 'object' || mode === 'host') return undefined
+    const { store } = this.#core.parts
+    const usesSpare =
+      mode === 'own' && endpoints.some(({ network }) => this.resolve(network).driver === 'bridge')
+    return usesSpare ? store.take() : store.takeBare()
+  }
+
+  #open(request: SandboxRequest, sandbox: Sandbox | undefined): LiveSandbox {
     const { mode } = request
     if (typeof mode === 'object') return this.#share(request, mode.container)
-    const { store, records } = this.#core.parts
+    const { records } = this.#core.parts
     using undo = new DisposableStack()
-    const usesSpare =
-      mode === 'own' && request.endpoints.some(({ network }) => this.resolve(network).driver === 'bridge')
-    const sandbox = mode === 'host' ? undefined : usesSpare ? store.take() : store.takeBare()
     if (sandbox !== undefined) undo.defer(() => sandbox.remove())
     const record = newRecord(request, sandbox)
     record.linkLines = this.#linkLines(request)

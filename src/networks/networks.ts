@@ -91,7 +91,7 @@ export class Networks implements AsyncDisposable {
         socket,
         store: new SandboxStore({
           directory: join(settings.runRoot, 'netns'),
-          host: { socket, linkPrefix: settings.linkPrefix },
+          linkPrefix: settings.linkPrefix,
           size: settings.warmSandboxes,
           log,
         }),

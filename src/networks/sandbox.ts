@@ -7,10 +7,11 @@ import { join } from 'node:path'
 import { errorCode } from '../spec/errors.ts'
 import { NetlinkSocket, netlinkProtocols, type NetlinkMessage } from '../kernel/netlink.ts'
 import { NetworkNamespace, removeNamespace } from '../kernel/netns.ts'
-import { findLink, listLinks, type Link } from '../kernel/rtnetlink-read.ts'
+import { findLink, findLinkAside, listLinks, type Link } from '../kernel/rtnetlink-read.ts'
 import { createVeth, setLink } from '../kernel/rtnetlink.ts'
 import { writeSysctl } from '../kernel/sysctl.ts'
 import type { Log } from '../lib/log.ts'
+import { Semaphore } from '../lib/mutex.ts'
 
 /** A pair of links made ahead: `index` is eth0 inside, `hostName` and `hostIndex` its other end. */
 export type SpareLink = { index: number; hostName: string; hostIndex: number }
@@ -27,17 +28,50 @@ export class Sandbox implements Disposable {
   private constructor(
     id: string,
     path: string,
-    parts: { namespace: NetworkNamespace; socket: NetlinkSocket; spare?: SpareLink },
+    parts: { namespace: NetworkNamespace; socket: NetlinkSocket },
   ) {
     this.id = id
     this.path = path
     this.namespace = parts.namespace
     this.#socket = parts.socket
-    this.#spare = parts.spare
   }
 
-  /** Makes a namespace with its loopback up; with `host`, also a spare pair of links. */
-  static create(directory: string, host?: { socket: NetlinkSocket; linkPrefix: string }): Sandbox {
+  /** Makes a namespace with its loopback up. */
+  static create(directory: string): Sandbox {
+    const sandbox = Sandbox.#make(directory)
+    try {
+      sandbox.request([setLink('lo', { up: true })], 'loopback')
+      return sandbox
+    } catch (error) {
+      sandbox.remove()
+      throw error
+    }
+  }
+
+  /**
+   * The same with a spare pair of links, the slow parts on other threads. `host` is a socket in the host's namespace
+   * that nobody else uses meanwhile; `begun` is told the namespace's file.
+   */
+  static async createWithSpare(
+    directory: string,
+    host: { socket: NetlinkSocket; linkPrefix: string },
+    begun: (path: string) => void,
+  ): Promise<Sandbox> {
+    const sandbox = Sandbox.#make(directory)
+    begun(sandbox.path)
+    try {
+      const { namespace } = sandbox
+      const inside = sandbox.#socket
+      await inside.requestAside([setLink('lo', { up: true })], 'loopback')
+      sandbox.#spare = await createSpare(host, namespace, inside)
+      return sandbox
+    } catch (error) {
+      sandbox.remove()
+      throw error
+    }
+  }
+
+  static #make(directory: string): Sandbox {
     const id = randomBytes(32).toString('hex')
     const path = join(directory, id.slice(0, 12))
     const created: NetlinkSocket[] = []
@@ -48,16 +82,7 @@ export class Sandbox implements Disposable {
     })
     const [socket] = created
     if (socket === undefined) throw new Error('no socket was opened')
-    try {
-      socket.request([setLink('lo', { up: true })], 'loopback')
-      const spare = host === undefined ? undefined : createSpare(host, namespace, socket)
-      return new Sandbox(id, path, { namespace, socket, ...(spare === undefined ? {} : { spare }) })
-    } catch (error) {
-      socket[Symbol.dispose]()
-      namespace[Symbol.dispose]()
-      removeNamespace(path)
-      throw error
-    }
+    return new Sandbox(id, path, { namespace, socket })
   }
 
   /** Opens a sandbox that is there. Throws ENOENT, or EINVAL for a file that is no namespace. */
@@ -132,18 +157,16 @@ export class Sandbox implements Disposable {
   }
 }
 
-function createSpare(
+async function createSpare(
   host: { socket: NetlinkSocket; linkPrefix: string },
   namespace: NetworkNamespace,
   inside: NetlinkSocket,
-): SpareLink {
+): Promise<SpareLink> {
   const hostName = randomLinkName(host.linkPrefix)
-  host.socket.request(
-    [createVeth(hostName, {}, { name: 'eth0', namespaceFd: namespace.fd })],
-    'container link',
-  )
-  const index = findLink(inside, 'eth0')?.index
-  const hostIndex = findLink(host.socket, hostName)?.index
+  const pair = createVeth(hostName, {}, { name: 'eth0', namespaceFd: namespace.fd })
+  await host.socket.requestAside([pair], 'container link')
+  const index = (await findLinkAside(inside, 'eth0'))?.index
+  const hostIndex = (await findLinkAside(host.socket, hostName))?.index
   if (index === undefined || hostIndex === undefined) {
     throw new Error(`container link ${hostName} is gone`)
   }
@@ -159,29 +182,28 @@ export function randomLinkName(prefix: string): string {
 export class SandboxStore implements Disposable {
   readonly #directory: string
   readonly #host: { socket: NetlinkSocket; linkPrefix: string }
+  /** The socket's: one pair of links at a time, as the kernel makes them anyway. */
+  readonly #turns = new Semaphore(1)
   readonly #size: number
   readonly #log: Log
   readonly #ready: Sandbox[] = []
+  readonly #begun = new Set<string>()
   #timer: NodeJS.Timeout | undefined
+  #filling = false
   #closed = false
 
-  constructor(options: {
-    directory: string
-    host: { socket: NetlinkSocket; linkPrefix: string }
-    size: number
-    log: Log
-  }) {
+  constructor(options: { directory: string; linkPrefix: string; size: number; log: Log }) {
     this.#directory = options.directory
-    this.#host = options.host
+    this.#host = { socket: new NetlinkSocket(netlinkProtocols.route), linkPrefix: options.linkPrefix }
     this.#size = options.size
     this.#log = options.log
   }
 
   /** A sandbox with a spare link, ready or new. */
-  take(): Sandbox {
-    const sandbox = this.#ready.shift() ?? Sandbox.create(this.#directory, this.#host)
+  async take(): Promise<Sandbox> {
+    const ready = this.#ready.shift()
     this.refill()
-    return sandbox
+    return ready ?? this.#create()
   }
 
   /** A sandbox without links but its loopback. */
@@ -189,31 +211,62 @@ export class SandboxStore implements Disposable {
     return Sandbox.create(this.#directory)
   }
 
-  /** Paths of the sandboxes that are ready: nobody's yet, but not left over either. */
+  /** Paths of the sandboxes that are ready or are being made: nobody's yet, but not left over either. */
   readyPaths(): string[] {
-    return this.#ready.map((sandbox) => sandbox.path)
+    return [...this.#ready.map((sandbox) => sandbox.path), ...this.#begun]
   }
 
-  /** Makes what is missing, one at a time and not at once: somebody may be starting a container. */
+  /** Makes what is missing, not at once: somebody may be starting a container. */
   refill(): void {
-    if (this.#closed || this.#timer !== undefined || this.#ready.length >= this.#size) return
+    if (this.#closed || this.#filling || this.#timer !== undefined || this.#ready.length >= this.#size) return
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      try {
-        this.#ready.push(Sandbox.create(this.#directory, this.#host))
-      } catch (error) {
-        this.#log.warn('cannot make a network sandbox ready', { error })
-        return
-      }
-      this.refill()
+      void this.#fill()
     }, refillDelayMs)
     this.#timer.unref()
+  }
+
+  /** Never rejects. */
+  async #fill(): Promise<void> {
+    this.#filling = true
+    try {
+      while (!this.#isClosed() && this.#ready.length < this.#size) {
+        const sandbox = await this.#create()
+        if (this.#isClosed()) sandbox.remove()
+        else this.#ready.push(sandbox)
+      }
+    } catch (error) {
+      if (!this.#isClosed()) this.#log.warn('cannot make a network sandbox ready', { error })
+    } finally {
+      this.#filling = false
+    }
+  }
+
+  async #create(): Promise<Sandbox> {
+    using _turn = await this.#turns.acquire()
+    if (this.#isClosed()) throw new Error('the daemon ends')
+    let path = ''
+    try {
+      return await Sandbox.createWithSpare(this.#directory, this.#host, (begun) => {
+        path = begun
+        this.#begun.add(path)
+      })
+    } finally {
+      this.#begun.delete(path)
+      if (this.#isClosed()) this.#host.socket[Symbol.dispose]()
+    }
+  }
+
+  #isClosed(): boolean {
+    return this.#closed
   }
 
   [Symbol.dispose](): void {
     this.#closed = true
     clearTimeout(this.#timer)
     for (const sandbox of this.#ready.splice(0)) sandbox.remove()
+    // A pair of links that is being made needs it to its end.
+    if (this.#begun.size === 0) this.#host.socket[Symbol.dispose]()
   }
 }
 
