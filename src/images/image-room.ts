@@ -90,12 +90,8 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   const maxWorkers = Math.min(5, Math.max(3, availableParallelism() + 1))
   const pool = opening.use(layerPool(maxWorkers))
   const tasks = opening.use(new TaskGroup(log.child('layers')))
-  const trash = new Trash({
-    directory: join(root, 'trash'),
-    pool,
-    tasks,
-    ...(options.sweep !== undefined && { sweep: options.sweep }),
-  })
+  const { sweep } = options
+  const trash = new Trash({ directory: join(root, 'trash'), pool, tasks, sweep })
   const driver = await chooseDriver({
     name: options.storageDriver ?? '',
     options: options.storageOptions ?? [],

@@ -18,7 +18,7 @@ export type TrashOptions = {
   pool: WorkerPool<LayerJob, LayerJobResult>
   tasks: TaskGroup
   /** Removes small trees at once. */
-  sweep?: Sweep
+  sweep: Sweep | undefined
 }
 
 /** See the file's head. */
