@@ -97,7 +97,7 @@ export class Networks implements AsyncDisposable {
         }),
         records: new SandboxRecords(settings.runRoot),
         reservations: new PortReservations(ephemeralRange, keeper),
-          ...(parts.sweep !== undefined && { sweep: parts.sweep }),
+        ...(parts.sweep !== undefined && { sweep: parts.sweep }),
       },
       keeper,
     )
