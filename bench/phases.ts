@@ -1,8 +1,11 @@
 /**
  * Where the time of one `run --rm busybox true` goes: the CLI's own start, then the daemon's trace (src/daemon/trace.ts)
- * from its first request to its last answer, then what is left of the command. Medians of runs with idle gaps.
+ * from its first request to its last answer, then what is left of the command; beside it, what the programs that it
+ * consists of cost when they do nothing. Medians of runs with idle gaps.
  */
+import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Engine, timeMs } from './engines.ts'
 import { median, pause } from './measure.ts'
 
@@ -41,8 +44,40 @@ export async function phaseTable(engine: Engine, trace: string): Promise<string>
     add('the CLI ends', wholeMs - (before - from) / 1000)
     add('whole command', wholeMs)
   }
-  const lines = [...samples].map(([what, values]) => `${median(values).toFixed(2).padStart(8)} ms  ${what}`)
-  return ['Phases of wharf run --rm busybox true (medians):', ...lines].join('\n')
+  const title = 'Phases of wharf run --rm busybox true (medians):'
+  return [
+    title,
+    ...table(samples),
+    'Of which these cannot be less here:',
+    ...table(await floor(engine)),
+  ].join('\n')
+}
+
+function table(samples: ReadonlyMap<string, number[]>): string[] {
+  return [...samples].map(([what, values]) => `${median(values).toFixed(2).padStart(8)} ms  ${what}`)
+}
+
+/** What the programs cost that a start consists of, when they do nothing. */
+async function floor(engine: Engine): Promise<Map<string, number[]>> {
+  const library = join(import.meta.dirname, '../build/no-systemd.so')
+  const [wharf = '', ...rest] = engine.cli
+  const bare: [string, string, string[], Record<string, string>][] = [
+    ['a program that does nothing', 'true', [], {}],
+    ['the CLI, asked for its version', wharf, [...rest, 'version', '--format', '{{.Client.Version}}'], {}],
+    ['crun, asked for its version', 'crun', ['--version'], { LD_PRELOAD: library }],
+    ['the same with all its libraries', 'crun', ['--version'], {}],
+  ]
+  const samples = new Map<string, number[]>()
+  for (let n = 0; n < runs; n++) {
+    for (const [what, program, args, variables] of bare) {
+      await pause(50)
+      const before = process.hrtime.bigint()
+      spawnSync(program, args, { stdio: 'ignore', env: { ...process.env, ...variables } })
+      const ms = Number(process.hrtime.bigint() - before) / 1e6
+      samples.set(what, [...(samples.get(what) ?? []), ms])
+    }
+  }
+  return samples
 }
 
 /** When each phase ended, in microseconds of the monotonic clock, which both processes share. */
