@@ -1,5 +1,5 @@
 /** Light or dark: the system's choice until the reader makes one. */
-import { useEffect, useState } from 'preact/hooks'
+import { useLayoutEffect, useState } from 'preact/hooks'
 
 /** The reader's choice. */
 export type Theme = 'system' | 'light' | 'dark'
@@ -10,7 +10,8 @@ const next: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'syst
 /** The theme, and a function that goes on to the next one. */
 export function useTheme(): [theme: Theme, change: () => void] {
   const [theme, setTheme] = useState(readTheme)
-  useEffect(() => {
+  // Before the page shows: no flash of the other colours.
+  useLayoutEffect(() => {
     if (theme === 'system') delete document.documentElement.dataset['theme']
     else document.documentElement.dataset['theme'] = theme
   }, [theme])
