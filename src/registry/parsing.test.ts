@@ -73,7 +73,7 @@ test('routes are read from the end of the path', () => {
     [`/v2/a/referrers/${digest}`, { kind: 'referrers', repository: 'a', digest }],
     ['/v2/manifests/x', undefined],
     ['/v2/a/unknown', undefined],
-    ['/', undefined],
+    ['/', { kind: 'page', rest: '' }],
     ['/_wharf/collect', { kind: 'admin', rest: 'collect' }],
   ]
   for (const [path, route] of cases) assert.deepEqual(findRoute(path), route, path)

@@ -154,7 +154,12 @@ test('tmpfs options: safe defaults, the last of two opposites, unknown ones refu
     kind: 'invalid',
     message: 'Invalid tmpfs option ["bogus"]',
   })
-  assert.deepEqual(mountDataAndFlags('ro,nosuid,size=1m,suid,uid=7'), { flags: 1, data: 'size=1m,uid=7' })
+  assert.deepEqual(mountDataAndFlags('ro,nosuid,size=1m,suid,uid=7'), {
+    flags: 1,
+    data: 'size=1m,uid=7',
+    loop: false,
+    propagation: [],
+  })
 })
 
 test('security options', () => {
