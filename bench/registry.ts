@@ -36,6 +36,7 @@ type Part = {
 async function ask(url: string, method: string, body?: Buffer | string, type = 'application/octet-stream') {
   const { promise, resolve, reject } = Promise.withResolvers<{ status: number; location: string }>()
   const headers = {
+    Accept: manifestType,
     'Content-Type': type,
     'Content-Length': String(body === undefined ? 0 : Buffer.byteLength(body)),
   }
