@@ -277,9 +277,9 @@ export class Containers implements ContainerEngine {
     this.#core.emit(this.#find(reference), action, attributes)
   }
 
-  /** Ids of all containers. */
-  ids(): ContainerId[] {
-    return this.#core.registry.all().map(({ id }) => id)
+  /** Whether there is a container of this id, or one is being made. */
+  isKnown(id: string): boolean {
+    return this.#core.registry.isKnown(id)
   }
 
   /** What is wrong with containers, their files, tasks and mounts. `roots`: below which mounts are the engine's. */

@@ -47,7 +47,7 @@ function areas(
   return [
     ['database', () => databaseProblems(database)],
     ['containers', () => containers.check(roots)],
-    ['volumes', () => volumes.check(new Set(containers.ids()))],
+    ['volumes', () => volumes.check((id) => containers.isKnown(id))],
     ['images', () => files.images()],
     ['layers', () => files.layers(options)],
     ['content', () => files.content(options)],

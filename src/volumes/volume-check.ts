@@ -7,10 +7,10 @@ export type VolumeCheck = {
   records: readonly VolumeRecord[]
   /** Names that the drivers have data of, by driver. A driver that cannot tell is not named. */
   data: ReadonlyMap<string, readonly string[]>
-  /** Ids of all containers. */
-  containers: ReadonlySet<string>
-  /** Looks once more, with the volume held still, whether there is data and no row. */
-  isUnowned: (driver: string, name: string) => Promise<boolean>
+  /** Whether a claim stands now that nobody will let go of: its container is not there and not being made. */
+  isStray: (volume: string, container: string) => boolean
+  /** Looks once more, with the volume held still, for its data and its row. */
+  look: (driver: string, name: string) => Promise<{ hasData: boolean; hasRow: boolean }>
   /** Drops a container's claim. */
   release: (volume: VolumeRecord, container: string) => Promise<void>
   /** Removes data that no row names. */
@@ -20,7 +20,7 @@ export type VolumeCheck = {
 /** See the file's head. */
 export async function* checkVolumes(check: VolumeCheck): AsyncGenerator<StoreProblem> {
   for (const record of check.records) {
-    if (check.data.get(record.driver)?.includes(record.name) === false) {
+    if (check.data.get(record.driver)?.includes(record.name) === false && (await isLost(check, record))) {
       yield {
         kind: 'missing',
         object: record.name,
@@ -29,7 +29,7 @@ export async function* checkVolumes(check: VolumeCheck): AsyncGenerator<StorePro
       }
     }
     for (const { container } of record.holders) {
-      if (check.containers.has(container)) continue
+      if (!check.isStray(record.name, container)) continue
       yield {
         kind: 'unowned',
         object: record.name,
@@ -41,7 +41,9 @@ export async function* checkVolumes(check: VolumeCheck): AsyncGenerator<StorePro
   const named = new Set(check.records.map(({ name }) => name))
   for (const [driver, names] of check.data) {
     for (const name of names) {
-      if (named.has(name) || !(await check.isUnowned(driver, name))) continue
+      if (named.has(name)) continue
+      const { hasData, hasRow } = await check.look(driver, name)
+      if (hasRow || !hasData) continue
       yield {
         kind: 'unowned',
         object: name,
@@ -50,4 +52,9 @@ export async function* checkVolumes(check: VolumeCheck): AsyncGenerator<StorePro
       }
     }
   }
+}
+
+async function isLost(check: VolumeCheck, { driver, name }: VolumeRecord): Promise<boolean> {
+  const { hasData, hasRow } = await check.look(driver, name)
+  return hasRow && !hasData
 }

@@ -286,8 +286,8 @@ export class VolumeService {
     }
   }
 
-  /** What is wrong with volumes. `containers`: the ids of all containers there are. */
-  async *check(containers: ReadonlySet<string>): AsyncGenerator<StoreProblem> {
+  /** What is wrong with volumes. `isKnown`: whether there is a container of an id, or one is being made. */
+  async *check(isKnown: (container: string) => boolean): AsyncGenerator<StoreProblem> {
     const data = new Map<string, string[]>()
     for (const driver of this.#drivers.own()) {
       data.set(
@@ -295,20 +295,25 @@ export class VolumeService {
         (await driver.list()).map(({ name }) => name),
       )
     }
-    const isUnowned = async (driver: string, name: string) => {
+    const look = async (driver: string, name: string) => {
       using _lock = await this.#locks.acquire(name)
       const found = (await this.#drivers.ownOf(driver)?.list()) ?? []
-      return found.some((volume) => volume.name === name) && this.#records.get(name) === undefined
+      const hasData = found.some((volume) => volume.name === name)
+      return { hasData, hasRow: this.#records.get(name) !== undefined }
     }
     yield* checkVolumes({
       records: this.#records.all(),
       data,
-      containers,
-      isUnowned,
+      look,
+      // Asked in this order: a container is known before it holds anything, and until it has let go.
+      isStray: (name, container) =>
+        !isKnown(container) &&
+        this.#records.get(name)?.holders.some((holder) => holder.container === container) === true,
       release: ({ name, labels }, container) =>
         this.release(name, container, labels?.[anonymousLabel] !== undefined),
       removeUnowned: async (driver, name) => {
-        if (await isUnowned(driver, name)) await this.#drivers.ownOf(driver)?.remove(name)
+        const { hasRow } = await look(driver, name)
+        if (!hasRow) await this.#drivers.ownOf(driver)?.remove(name)
       },
     })
   }
