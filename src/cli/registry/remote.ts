@@ -58,7 +58,7 @@ export const remoteEntries: readonly CommandEntry[] = [
   },
   {
     names: ['manifest create'],
-    usage: '[OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]',
+    usage: 'MANIFEST_LIST MANIFEST [MANIFEST...]',
     summary: 'Begin a list of images of several platforms',
     load: async () => (await import('../commands/manifest-create.ts')).command,
   },
