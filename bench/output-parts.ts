@@ -36,13 +36,13 @@ const output: Part = async (engines) => {
   const lines = await interleaved(pair, 3, (engine) => rate(engine, ['run', '--rm', image, 'sh', '-c', text]))
   // What is followed is written as fast as it can be, and not bounded, so that nothing is dropped from the log.
   const followed = await interleaved(pair, 3, async (engine) => {
-    const id = cli(engine, ['run', '-d', '--log-opt', 'max-size=-1', image, 'sh', '-c', text]).trim()
+    const id = cli(engine, ['run', '-d', '--log-opt', 'max-size=2g', image, 'sh', '-c', text]).trim()
     const figure = await rate(engine, ['logs', '-f', id])
     cli(engine, ['rm', '-f', id])
     return figure
   })
   for (const engine of pair) {
-    const options = ['--name', 'bench-read', '--log-opt', 'max-size=-1']
+    const options = ['--name', 'bench-read', '--log-opt', 'max-size=2g']
     cli(engine, ['run', '-d', ...options, image, 'sh', '-c', text])
     cli(engine, ['wait', 'bench-read'])
   }
