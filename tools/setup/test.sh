@@ -8,6 +8,6 @@ failed=0
 for part in integration conformance; do
   echo "== $part"
   # Whatever hangs, the rest is not held up for ever.
-  timeout -k 10 1200 bash tools/setup/run-tests.sh "$part" || failed=1
+  timeout -k 10 1800 bash tools/setup/run-tests.sh "$part" || failed=1
 done
 exit $failed
