@@ -2,11 +2,11 @@
  * Checks containers: rows against files, tasks, sandboxes and mounts. Whatever looks wrong is looked at again with the
  * container's lock held, so that an operation under way is never taken for a fault.
  */
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { unmount } from '../kernel/mount.ts'
 import { mountPointsBelow } from '../kernel/mount-table.ts'
+import { pathExists } from '../lib/path-exists.ts'
 import type { StoreProblem } from '../lib/store-problem.ts'
-import { errorCode } from '../spec/errors.ts'
 import { containerId, type ContainerId } from '../spec/ids.ts'
 import { containerDirectories } from './boot.ts'
 import type { Container } from './container.ts'
@@ -37,7 +37,7 @@ async function* checkContainer(core: Core, container: Container): AsyncGenerator
     using _lock = await core.locks.acquire(id)
     if (core.registry.byId(id) !== container || container.removalInProgress) return
     const directory = core.directoryOf(id)
-    if (!(await exists(directory))) {
+    if (!(await pathExists(directory))) {
       problems.push({
         kind: 'missing',
         object: id,
@@ -140,14 +140,4 @@ function isInUse(core: Core, id: string): boolean {
   const container = core.registry.byId(id)
   if (container === undefined) return core.registry.isKnown(id)
   return container.state.running || container.state.starting || container.rootfsUsers > 0
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error
-    return false
-  }
 }

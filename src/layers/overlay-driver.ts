@@ -9,10 +9,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, statSync } from 'node:fs'
-import { mkdir, readdir, rename, stat } from 'node:fs/promises'
+import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unmount, unmountInBackground } from '../kernel/mount.ts'
 import type { OverlayMount } from '../kernel/overlay.ts'
+import { pathExists } from '../lib/path-exists.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
@@ -219,7 +220,7 @@ export class OverlayDriver implements StorageDriver {
     const target = this.#initDirectory(lowers)
     if (this.#inits.has(target)) return target
     using _lock = await this.#locks.acquire(target)
-    if (await exists(target)) {
+    if (await pathExists(target)) {
       this.#inits.add(target)
       return target
     }
@@ -243,16 +244,6 @@ export class OverlayDriver implements StorageDriver {
       await this.#options.trash.discard(draft)
     }
     return target
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
   }
 }
 

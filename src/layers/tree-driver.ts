@@ -8,12 +8,12 @@
  *     drafts/            layers being written, in overlay's form; emptied at start
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rename, stat } from 'node:fs/promises'
+import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathExists } from '../lib/path-exists.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
-import { errorCode } from '../spec/errors.ts'
 import { writeInitLayer } from './init-layer.ts'
 import type { LayerJob, LayerJobResult } from './layer-jobs.ts'
 import type { DraftLayer, StorageDriver, WritableRequest } from './storage-driver.ts'
@@ -65,7 +65,7 @@ export class TreeDriver implements StorageDriver {
       await mkdir(this.#path(part), { recursive: true, mode: 0o711 })
     }
     const none = this.#path('layers', noLayer, 'tree')
-    if (!(await exists(none))) await this.#options.trees.create(none)
+    if (!(await pathExists(none))) await this.#options.trees.create(none)
     for (const draft of await readdir(this.#path('drafts'))) {
       await this.#options.trash.discard(this.#path('drafts', draft))
     }
@@ -183,7 +183,7 @@ export class TreeDriver implements StorageDriver {
   async #ensureInit(lowers: readonly string[]): Promise<string> {
     const target = this.#initDirectory(lowers)
     using _lock = await this.#locks.acquire(target)
-    if (await exists(target)) return target
+    if (await pathExists(target)) return target
     const draft = this.#path('drafts', randomBytes(8).toString('hex'))
     try {
       await this.#options.trees.clone(this.#path('layers', lowers[0] ?? noLayer, 'tree'), draft)
@@ -193,15 +193,5 @@ export class TreeDriver implements StorageDriver {
       await this.#options.trash.discard(draft)
     }
     return target
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return false
-    throw error
   }
 }
