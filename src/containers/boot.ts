@@ -23,7 +23,7 @@ const unknownExitCode = 255
 const atOnce = 16
 
 /** What the kernel and the disk have. */
-type Found = { tasks: Set<string>; sandboxes: Set<string>; layers: Set<string> }
+type Found = { tasks: Set<string>; sandboxes: Set<string>; layers: Set<string>; mounts: Set<string> }
 
 /** Told once all containers are adopted, and before any is started: ids of all, and of those with a sandbox. */
 export type Settled = (ids: { all: ContainerId[]; withSandbox: ContainerId[] }) => Promise<void>
@@ -47,12 +47,18 @@ export class Boot {
   async run(settled: Settled): Promise<void> {
     const { registry, ports } = this.#core
     registry.load()
-    const [tasks, sandboxes, layers] = await Promise.all([
+    const [tasks, sandboxes, layers, mountPoints] = await Promise.all([
       ports.runtime.list(),
       ports.networking.list(),
       ports.rootfs.list(),
+      this.#core.host.mountPoints(),
     ])
-    const found = { tasks: new Set(tasks), sandboxes: new Set(sandboxes), layers: new Set(layers) }
+    const found: Found = {
+      tasks: new Set(tasks),
+      sandboxes: new Set(sandboxes),
+      layers: new Set(layers),
+      mounts: new Set(mountPoints.flatMap((path) => containerOfMount(path) ?? [])),
+    }
     const wanted: Container[] = []
     this.#lifecycle.deferred = wanted
     await this.#forEach(registry.all(), (container) => this.#settle(container, found))
@@ -117,7 +123,7 @@ export class Boot {
       return
     }
     recordRunning(core, container, task)
-    core.registry.saveState(container, {
+    core.recordFact(container, {
       paused: state.paused,
       oomKilled: state.oomKilled,
       health: state.health ?? container.state.health,
@@ -134,7 +140,7 @@ export class Boot {
   /** It ran when the daemon went and does not now. */
   async #endedAway(container: Container, exit: TaskExit): Promise<void> {
     if (container.state.startedAt === zeroTime || container.state.starting) {
-      this.#core.registry.saveState(container, { startedAt: exit.finishedAt })
+      this.#core.recordFact(container, { startedAt: exit.finishedAt })
     }
     await this.#lifecycle.exited(container, exit)
   }
@@ -154,10 +160,11 @@ export class Boot {
       state.starting ||
       found.tasks.has(id) ||
       found.sandboxes.has(id) ||
+      found.mounts.has(id) ||
       record.startedBefore
     if (touched) await this.#lifecycle.release(container, record)
     if (state.starting || record.sandbox !== null) {
-      core.registry.saveState(
+      core.recordFact(
         container,
         { starting: false, running: false },
         { sandbox: null, rootfs: '', activeMounts: [] },
@@ -217,6 +224,11 @@ export class Boot {
       })
     }
   }
+}
+
+/** The id that a mount point carries, where it is a container's. */
+export function containerOfMount(path: string): string | undefined {
+  return path.includes('/netns/') ? undefined : /\/([0-9a-f]{64})(?:\/|$)/.exec(path)?.[1]
 }
 
 /** Ids that have a directory below the containers' root. */

@@ -8,7 +8,7 @@ import { mountPointsBelow } from '../kernel/mount-table.ts'
 import { pathExists } from '../lib/path-exists.ts'
 import type { StoreProblem } from '../lib/store-problem.ts'
 import { containerId, type ContainerId } from '../spec/ids.ts'
-import { containerDirectories } from './boot.ts'
+import { containerDirectories, containerOfMount } from './boot.ts'
 import type { Container } from './container.ts'
 import type { Core } from './core.ts'
 import { removeLeavings } from './remove.ts'
@@ -115,8 +115,8 @@ async function stillLeft(core: Core, id: ContainerId): Promise<string[]> {
 /** Mounts that carry the id of a container which does not run. */
 async function* checkMounts(core: Core, roots: readonly string[]): AsyncGenerator<StoreProblem> {
   for (const path of (await mountPointsBelow(roots)).toReversed()) {
-    const id = /\/([0-9a-f]{64})(?:\/|$)/.exec(path)?.[1]
-    if (id === undefined || path.includes('/netns/') || isInUse(core, id)) continue
+    const id = containerOfMount(path)
+    if (id === undefined || isInUse(core, id)) continue
     if (!(await isLeft(core, id, path))) continue
     yield {
       kind: 'unowned',

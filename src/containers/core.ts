@@ -18,6 +18,7 @@ import type {
   LogRequest,
   RootfsStore,
 } from './ports.ts'
+import type { ContainerRecord, ContainerStateRecord } from './record.ts'
 import { ContainerRegistry } from './registry.ts'
 
 /** The rooms beside containers. */
@@ -52,6 +53,8 @@ export interface ContainerHost {
   /** Mounts a tmpfs that several containers can share as /dev/shm. */
   mountShm(path: string, sizeBytes: number): Promise<void>
   unmountShm(path: string): Promise<void>
+  /** Where something is mounted, as this process sees it. */
+  mountPoints(): Promise<string[]>
   /** Removes a directory and what is in it; nothing happens when it is not there. */
   removeDirectory(path: string): Promise<void>
 }
@@ -79,6 +82,9 @@ export type CoreOptions = ContainerPorts & {
   log: Log
 }
 
+/** How long what a full disk did not take is kept before it is tried again. */
+const writeAgainMs = 1000
+
 /** See the file's head. */
 export class Core {
   readonly ports: ContainerPorts
@@ -98,6 +104,8 @@ export class Core {
   readonly tasks: TaskGroup
   /** Set by shutdown: exits are no longer acted upon. */
   shuttingDown = false
+  /** Containers of which the disk does not know yet what has happened. */
+  readonly #unwritten = new Set<Container>()
 
   constructor(options: CoreOptions) {
     this.ports = options
@@ -133,6 +141,47 @@ export class Core {
       id: container.id,
       attributes: { ...config.Labels, image: config.Image, name, ...attributes },
     })
+  }
+
+  /**
+   * Records what has happened already: a process that ended has ended, whether or not the disk is full. What could
+   * not be written is shown at once and written as soon as that is possible.
+   */
+  recordFact(
+    container: Container,
+    change: Partial<ContainerStateRecord>,
+    rest: Partial<Omit<ContainerRecord, 'id' | 'name' | 'state'>> = {},
+  ): ContainerRecord {
+    try {
+      return this.registry.saveState(container, change, rest)
+    } catch (error) {
+      this.log.error('not written yet', { id: container.id, error: errorMessage(error) })
+      this.registry.remember(container, change, rest)
+      this.#writeLater(container)
+      return container.record
+    }
+  }
+
+  #writeLater(container: Container): void {
+    if (this.#unwritten.has(container)) return
+    this.#unwritten.add(container)
+    this.tasks.run('write record', async (signal) => {
+      for (;;) {
+        await this.timer.sleep(writeAgainMs, signal).catch(() => {})
+        if (this.registry.byId(container.id) !== container || this.#isWritten(container)) break
+        if (signal.aborted) break
+      }
+      this.#unwritten.delete(container)
+    })
+  }
+
+  #isWritten(container: Container): boolean {
+    try {
+      this.registry.rewrite(container)
+      return true
+    } catch {
+      return false
+    }
   }
 
   /** Runs a cleanup step whose failure must not keep the others from running. */

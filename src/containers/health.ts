@@ -67,7 +67,7 @@ export class HealthMonitors {
       this.#core.registry.remember(container, { health })
       return
     }
-    this.#core.registry.saveState(container, { health })
+    this.#core.recordFact(container, { health })
     this.#core.emit(container, `health_status: ${health.Status}`)
   }
 

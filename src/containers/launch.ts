@@ -58,7 +58,7 @@ export async function launch(
 export function recordRunning(core: Core, container: Container, task: ContainerTask): void {
   container.task = task
   container.stopRequested = false
-  core.registry.saveState(container, {
+  core.recordFact(container, {
     running: true,
     paused: false,
     restarting: false,
@@ -73,7 +73,7 @@ export function recordRunning(core: Core, container: Container, task: ContainerT
 }
 
 function forgetStart(core: Core, container: Container): void {
-  core.registry.saveState(
+  core.recordFact(
     container,
     { starting: false },
     { sandbox: null, rootfs: '', activeMounts: [], startedBefore: true },

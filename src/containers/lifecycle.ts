@@ -85,7 +85,7 @@ export class Lifecycle {
 
   async #startFailed(container: Container, error: unknown): Promise<void> {
     const message = errorMessage(error)
-    this.#core.registry.saveState(container, {
+    this.#core.recordFact(container, {
       starting: false,
       error: message,
       exitCode: failureExitCode(message, startFailed),
@@ -93,9 +93,7 @@ export class Lifecycle {
     for (const stream of container.pendingAttaches) stream.abandon()
     container.pendingAttaches.clear()
     if (container.record.hostConfig.AutoRemove && !container.removalInProgress) {
-      await this.#core.cleanUp('auto-remove', container.id, () =>
-        destroy(this.#core, this.#execs, container, { volumes: true }),
-      )
+      await this.#removeItself(container, async () => {})
     }
   }
 
@@ -114,7 +112,7 @@ export class Lifecycle {
 
   #oom(container: Container, task: ContainerTask): void {
     if (container.task !== task) return
-    this.#core.registry.saveState(container, { oomKilled: true })
+    this.#core.recordFact(container, { oomKilled: true })
     this.#core.emit(container, 'oom')
   }
 
@@ -148,7 +146,7 @@ export class Lifecycle {
     const announce = () => {
       // The row of a container that removes itself goes at once: a daemon that died before removes it, too.
       if (removes) core.registry.remember(container, ended, rest)
-      else core.registry.saveState(container, ended, rest)
+      else core.recordFact(container, ended, rest)
       // Killed while no daemon looked; otherwise it has been told already.
       if (exit.oomKilled && !record.state.oomKilled) core.emit(container, 'oom')
       const execDuration = String(Math.floor(ranMs / 1000))
@@ -162,9 +160,19 @@ export class Lifecycle {
     await core.faults.reach('exit:after-record')
     if (!scarce && !removes) await release()
     if (restarts) this.#scheduleRestart(container, ranMs)
-    if (removes) {
-      const options = { volumes: true, ...(scarce ? {} : { release }) }
-      await core.cleanUp('auto-remove', container.id, () => destroy(core, this.#execs, container, options))
+    if (removes) await this.#removeItself(container, scarce ? async () => {} : release)
+  }
+
+  /** Removes a container that has ended. If that cannot be, it stays as one that has ended, and the next start tries. */
+  async #removeItself(container: Container, release: () => Promise<void>): Promise<void> {
+    try {
+      await destroy(this.#core, this.#execs, container, { volumes: true, release })
+    } catch (error) {
+      const message = errorMessage(error)
+      this.#core.log.warn('cleanup failed', { step: 'auto-remove', id: container.id, error: message })
+      await release()
+      this.#core.recordFact(container, {})
+      container.waiters.removed({ exitCode: container.state.exitCode, error: message })
     }
   }
 
@@ -240,7 +248,7 @@ export class Lifecycle {
     } catch (error) {
       this.#core.log.warn('restart failed', { id: container.id, error: errorMessage(error) })
       if (this.#core.registry.byId(container.id) !== container) return
-      const { state } = this.#core.registry.saveState(container, { running: false, restarting: false })
+      const { state } = this.#core.recordFact(container, { running: false, restarting: false })
       container.waiters.stopped({ exitCode: state.exitCode, error: state.error })
     }
   }

@@ -4,6 +4,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism, hostname, totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mount, mountFlags, unmount } from '../kernel/mount.ts'
+import { mountPointsBelow } from '../kernel/mount-table.ts'
 import type { Sweep } from '../kernel/sweeper.ts'
 import { errorCode, errorMessage } from '../spec/errors.ts'
 import type { ContainerHost, Faults, Timer } from './core.ts'
@@ -43,6 +44,7 @@ export function thisMachine(sweep: Sweep): ContainerHost {
       }
       await rm(path, { recursive: true, force: true })
     },
+    mountPoints: () => mountPointsBelow(['/']),
     async removeDirectory(path) {
       if (!(await sweep([{ kind: 'tree', path }]))) await rm(path, { recursive: true, force: true })
     },

@@ -39,10 +39,15 @@ export async function connectNetwork(
   const endpoint = await core.ports.networking.connect(container.id, name, wanted)
   const { sandbox, networks } = container.record
   if (sandbox === null) return
-  core.registry.save(container, {
-    networks: { ...networks, [name]: wanted },
-    sandbox: { ...sandbox, endpoints: { ...sandbox.endpoints, [name]: endpoint } },
-  })
+  try {
+    core.registry.save(container, {
+      networks: { ...networks, [name]: wanted },
+      sandbox: { ...sandbox, endpoints: { ...sandbox.endpoints, [name]: endpoint } },
+    })
+  } catch (error) {
+    await core.cleanUp('disconnect', container.id, () => core.ports.networking.disconnect(container.id, name))
+    throw error
+  }
 }
 
 /** Leaves a network. With `force`, also one that is no more. */
@@ -70,10 +75,7 @@ export async function disconnectNetwork(
   const { [name]: _left, ...networks } = container.record.networks
   const { sandbox } = container.record
   const { [name]: _gone, ...endpoints } = sandbox?.endpoints ?? {}
-  core.registry.save(container, {
-    networks,
-    sandbox: sandbox === null ? null : { ...sandbox, endpoints },
-  })
+  core.recordFact(container, {}, { networks, sandbox: sandbox === null ? null : { ...sandbox, endpoints } })
 }
 
 function refuseRemoved({ state, id }: Container): void {
@@ -118,13 +120,19 @@ export async function renameContainer(core: Core, container: Container, wanted: 
   }
   // Once saved the reservation is the container's name; disposing sees that.
   using _reserved = reserve(core, container, wanted)
-  if (
-    container.record.sandbox !== null &&
-    joinedContainer(container.record.hostConfig.NetworkMode) === undefined
-  ) {
-    await core.ports.networking.rename(container.id, name)
+  const { sandbox, hostConfig } = container.record
+  const isNamed = sandbox !== null && joinedContainer(hostConfig.NetworkMode) === undefined
+  if (isNamed) await core.ports.networking.rename(container.id, name)
+  try {
+    core.registry.save(container, { name })
+  } catch (error) {
+    if (isNamed) {
+      await core.cleanUp('rename back', container.id, () =>
+        core.ports.networking.rename(container.id, oldName),
+      )
+    }
+    throw error
   }
-  core.registry.save(container, { name })
   core.emit(container, 'rename', { oldName: `/${oldName}` })
 }
 

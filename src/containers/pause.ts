@@ -13,7 +13,7 @@ export async function freeze(core: Core, container: Container): Promise<void> {
     throw new EngineError('conflict', `container ${container.id} is already paused`)
   }
   await worded(`cannot pause container ${container.id}`, () => task.pause())
-  core.registry.saveState(container, { paused: true })
+  core.recordFact(container, { paused: true })
   core.emit(container, 'pause')
 }
 
@@ -25,7 +25,7 @@ export async function thaw(core: Core, container: Container): Promise<void> {
     throw new EngineError('internal', `Container ${container.id} is not paused`)
   }
   await worded(`Cannot unpause container ${container.id}`, () => task.resume())
-  core.registry.saveState(container, { paused: false })
+  core.recordFact(container, { paused: false })
   core.emit(container, 'unpause')
 }
 

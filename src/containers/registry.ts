@@ -163,6 +163,12 @@ export class ContainerRegistry {
     return this.save(container, { ...rest, state: { ...container.state, ...change } })
   }
 
+  /** Writes the record as it is. */
+  rewrite({ id, record }: Container): void {
+    const sql = 'UPDATE containers SET name = ?, record = ? WHERE id = ?'
+    this.#database.run(sql, record.name, JSON.stringify(record), id)
+  }
+
   /** `saveState` in memory only, for what is not worth a write (health results). */
   remember(
     container: Container,

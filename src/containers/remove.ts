@@ -77,7 +77,7 @@ export async function destroy(
       await core.ports.mounts.release(id, record.mounts, options.volumes)
     } catch (error) {
       const message = errorMessage(error)
-      core.registry.saveState(container, { removing: null, dead: true, error: message })
+      core.recordFact(container, { removing: null, dead: true, error: message })
       container.waiters.removed({ exitCode: record.state.exitCode, error: message })
       throw error
     }

@@ -50,7 +50,7 @@ export async function sendSignal(
   if (!container.state.running) throw notRunning(container)
   if (stops) {
     container.stopRequested = true
-    if (!core.shuttingDown) core.registry.save(container, { manuallyStopped: true })
+    if (!core.shuttingDown) core.recordFact(container, {}, { manuallyStopped: true })
   }
   if (container.state.restarting) {
     if (stops) cancelRestart(core, container)
@@ -71,14 +71,14 @@ export async function sendSignal(
 
 async function resumeForStop(core: Core, container: Container): Promise<void> {
   await container.task?.resume()
-  core.registry.saveState(container, { paused: false })
+  core.recordFact(container, { paused: false })
 }
 
 /** Ends the wait for a restart: the container stays as it ended. */
 function cancelRestart(core: Core, container: Container): void {
   container.pendingRestart?.abort()
   container.pendingRestart = undefined
-  const record = core.registry.saveState(container, { running: false, restarting: false })
+  const record = core.recordFact(container, { running: false, restarting: false })
   container.waiters.stopped({ exitCode: record.state.exitCode, error: record.state.error })
 }
 

@@ -60,6 +60,7 @@ export class EngineFixture implements AsyncDisposable {
         systemCpuNs: async () => 5_000n,
         runPs: async () => ({ exitCode: 0, stdout: world.psOutput, stderr: '' }),
         mountShm: async () => world.note('shm.mount'),
+        mountPoints: async () => [],
         unmountShm: async () => world.note('shm.unmount'),
         removeDirectory: async (path) => rm(path, { recursive: true, force: true }),
       },

@@ -36,7 +36,7 @@ export async function updateContainer(
   try {
     if (state.running && !state.restarting) await container.task?.update(merged)
   } catch (error) {
-    core.registry.save(container, { hostConfig: before })
+    core.recordFact(container, {}, { hostConfig: before })
     throw fail(error)
   }
   core.emit(container, 'update')

@@ -33,7 +33,9 @@ export function mountTable(text = readFileSync('/proc/self/mountinfo', 'utf8')):
 export async function mountPointsBelow(directories: readonly string[]): Promise<string[]> {
   return mountTable(await readFile('/proc/self/mountinfo', 'utf8'))
     .map(({ mountPoint }) => mountPoint)
-    .filter((path) => directories.some((top) => path === top || path.startsWith(`${top}/`)))
+    .filter((path) =>
+      directories.some((top) => path === top || path.startsWith(top === '/' ? top : `${top}/`)),
+    )
 }
 
 /** The mount that a path is on: the one with the longest name above it, of those of one name the last. */
