@@ -5,7 +5,9 @@ import type { RegistryConfig } from './config.ts'
 import type { Exchange } from './exchange.ts'
 import { openGate, type Gate } from './gate.ts'
 import { Rules } from './rules.ts'
-import { OutsideTokens, TokenCache, TokenService } from './tokens.ts'
+import type { SharedKeys } from './shared-keys.ts'
+import { OutsideTokens } from './outside-tokens.ts'
+import { TokenCache, TokenService } from './tokens.ts'
 import { UserGate } from './user-gate.ts'
 import { Users } from './users.ts'
 
@@ -13,7 +15,7 @@ import { Users } from './users.ts'
 export type Access = { gate: Gate; issueToken?: (exchange: Exchange) => Promise<void> }
 
 /** What outlives a reload: tokens that were issued stay good. */
-export type AccessMemory = { tokens: TokenService | undefined }
+export type AccessMemory = { tokens: TokenService | undefined; sharedKeys: SharedKeys | undefined }
 
 /** Reads users and certificates, and builds the gate. Throws `invalid`. */
 export async function createAccess(
@@ -31,7 +33,10 @@ export async function createAccess(
   const userFile = users === undefined ? undefined : new Users(users.htpasswd, clock)
   await userFile?.load()
   const own = tokens !== undefined && tokens.outside === undefined
-  if (own) memory.tokens ??= new TokenService({ service, lifetimeMs: tokens.lifetime, clock })
+  if (own) {
+    const shared = memory.sharedKeys
+    memory.tokens ??= new TokenService({ service, lifetimeMs: tokens.lifetime, clock, shared })
+  }
   const outside = tokens?.outside
   const outsideTokens = outside === undefined ? undefined : new OutsideTokens({ ...outside, service, clock })
   await outsideTokens?.load()

@@ -3,7 +3,8 @@
  * a flag there and then reads what the others told; it lowers it when all is removed and told. Who pushes looks at
  * the flag, reads what the others told, and looks again once its own change is told: a flag that is as it was means
  * that no collection can have missed the change. Otherwise the push waits for the collection to end, and looks whether
- * what it rests on is still there before it is acknowledged.
+ * what it rests on is still there before it is acknowledged. A flag is good for a minute and raised anew meanwhile, so
+ * that a collector that dies does not stop the others for long.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
@@ -13,40 +14,45 @@ import type { Follower } from './follower.ts'
 import type { StorageDriver } from './storage-driver.ts'
 
 const path = 'wharf/collecting'
-// A collection ends within this time, or is taken for dead.
-const longestMs = 600_000
+const leaseMs = 60_000
+const renewMs = 10_000
 /** The clocks of processes may differ by this much. */
-const skewMs = 60_000
+const skewMs = 30_000
 const pollMs = 100
 
 /** See the file's head. */
 export class CollectFlag {
   readonly #driver: StorageDriver
-  readonly #follower: Follower
+  readonly #follower: Pick<Follower, 'now'>
   readonly #clock: Clock
+  #held: RaisedFlag | undefined
 
-  constructor(driver: StorageDriver, follower: Follower, clock: Clock) {
+  constructor(driver: StorageDriver, follower: Pick<Follower, 'now'>, clock: Clock) {
     this.#driver = driver
     this.#follower = follower
     this.#clock = clock
   }
 
+  /** Whether this process has raised the flag and could not keep it up: what it was about to remove must stay. */
+  get isForfeited(): boolean {
+    return this.#held?.isGood === false
+  }
+
   /** Raises the flag and brings the index up to date. Throws UNAVAILABLE while another process collects. */
-  async raise(): Promise<AsyncDisposable & { checkTime: () => void }> {
-    if (this.#isRaised(await this.#read())) {
-      throw new RegistryError('UNAVAILABLE', { message: 'another process collects' })
-    }
-    const untilMs = this.#clock.nowMs() + longestMs
-    const id = randomUUID()
-    await this.#driver.write(path, Buffer.from(`${untilMs} ${id}`))
+  async raise(): Promise<RaisedFlag> {
+    if (this.#isRaised(await this.#read())) throw busyError()
+    const flag = new RaisedFlag(this.#driver, this.#clock, () => {
+      this.#held = undefined
+    })
+    await flag.renew()
     await this.#follower.now()
-    return {
-      checkTime: () => {
-        if (this.#clock.nowMs() <= untilMs) return
-        throw new RegistryError('UNAVAILABLE', { message: 'the collection takes too long and was given up' })
-      },
-      [Symbol.asyncDispose]: () => this.#driver.write(path, Buffer.from(`0 ${id}`)),
+    // Of several who raised it at once, the last one has it.
+    if (!(await flag.isOurs())) {
+      await flag[Symbol.asyncDispose]()
+      throw busyError()
     }
+    this.#held = flag
+    return flag
   }
 
   /** Before a change: the flag as it is, and an index that is up to date. */
@@ -59,9 +65,9 @@ export class CollectFlag {
   /** After a change was told: waits for the end of a collection; answers whether there was one since `before`. */
   async passed(before: string): Promise<boolean> {
     const first = await this.#read()
-    if (first === before && !this.#isRaised(first)) return false
+    if (idOf(first) === idOf(before) && !this.#isRaised(first)) return false
     // One that begins later reads what was told.
-    for (let now = first; now === first && this.#isRaised(now); now = await this.#read()) {
+    for (let now = first; idOf(now) === idOf(first) && this.#isRaised(now); now = await this.#read()) {
       await setTimeout(pollMs)
     }
     await this.#follower.now()
@@ -75,4 +81,70 @@ export class CollectFlag {
   #isRaised(flag: string): boolean {
     return this.#clock.nowMs() < Number.parseInt(flag, 10) + skewMs
   }
+}
+
+/** A flag that this process has raised; disposing lowers it. */
+export class RaisedFlag implements AsyncDisposable {
+  readonly #driver: StorageDriver
+  readonly #clock: Clock
+  readonly #lowered: () => void
+  readonly #id = randomUUID()
+  readonly #timer: NodeJS.Timeout
+  #untilMs = Number.NEGATIVE_INFINITY
+  #renewing: Promise<void> = Promise.resolve()
+
+  constructor(driver: StorageDriver, clock: Clock, lowered: () => void) {
+    this.#driver = driver
+    this.#clock = clock
+    this.#lowered = lowered
+    this.#timer = setInterval(() => {
+      // One that fails is made up for by the next, or the flag is given up.
+      this.#renewing = this.#renewing.then(() => this.renew()).catch(() => {})
+    }, renewMs).unref()
+  }
+
+  /** Whether others still see it. */
+  get isGood(): boolean {
+    return this.#clock.nowMs() <= this.#untilMs
+  }
+
+  /** Throws UNAVAILABLE when the flag could not be kept up. */
+  checkGood(): void {
+    if (this.isGood) return
+    throw new RegistryError('UNAVAILABLE', { message: 'storage is too slow: the collection was given up' })
+  }
+
+  /** Raises it for another while, unless it is another's now. */
+  async renew(): Promise<void> {
+    const untilMs = this.#clock.nowMs() + leaseMs
+    if (this.#untilMs > Number.NEGATIVE_INFINITY && (!this.isGood || !(await this.isOurs()))) {
+      this.#untilMs = 0
+      return
+    }
+    await this.#driver.write(path, Buffer.from(`${untilMs} ${this.#id}`))
+    this.#untilMs = untilMs
+  }
+
+  /** Whether nobody else has raised it since. */
+  async isOurs(): Promise<boolean> {
+    return idOf((await this.#driver.read(path))?.toString() ?? '') === this.#id
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#renewing
+    try {
+      if (await this.isOurs()) await this.#driver.write(path, Buffer.from(`0 ${this.#id}`))
+    } finally {
+      this.#lowered()
+    }
+  }
+}
+
+function idOf(flag: string): string {
+  return flag.split(' ')[1] ?? ''
+}
+
+function busyError(): RegistryError {
+  return new RegistryError('UNAVAILABLE', { message: 'another process collects' })
 }

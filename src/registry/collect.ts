@@ -10,6 +10,7 @@ import type { Clock } from '../lib/clock.ts'
 import { digest as toDigest, type Digest } from '../spec/ids.ts'
 import { textColumn } from '../store/database.ts'
 import type { RetentionRule } from './config.ts'
+import type { Follower } from './follower.ts'
 import type { Journal } from './journal.ts'
 import type { Leases } from './leases.ts'
 import type { RegistryIndex } from './registry-index.ts'
@@ -25,6 +26,7 @@ export type CollectParts = {
   repositories: Repositories
   clock: Clock
   collectFlag: CollectFlag | undefined
+  follower: Follower | undefined
 }
 
 /** What to collect. */
@@ -67,19 +69,34 @@ export async function collect(parts: CollectParts, options: CollectOptions): Pro
     return result
   }
   await using flag = await parts.collectFlag?.raise()
+  try {
+    await collectAll(parts, { options, result, checkGood: () => flag?.checkGood() })
+  } catch (error) {
+    // Nothing of it may happen once the flag is down: others take for granted then that what is there stays.
+    if (flag !== undefined) parts.follower?.lookAgain(await parts.journal.abandon())
+    throw error
+  }
+  return result
+}
+
+async function collectAll(
+  parts: CollectParts,
+  job: { options: CollectOptions; result: CollectResult; checkGood: () => void },
+): Promise<void> {
+  const { options, result, checkGood } = job
   for (const name of allRepositories(parts.index)) {
-    flag?.checkTime()
+    checkGood()
     parts.index.database.transaction(() => collectRepository(parts, { name, options, result }))
     await setImmediate()
   }
   let removed = blobsAtOnce
   while (removed === blobsAtOnce) {
+    checkGood()
     removed = parts.index.database.transaction(() => collectBlobs(parts, result))
     await setImmediate()
   }
   parts.repositories.forget(result.manifests.map(({ digest }) => digest))
   await parts.journal.acknowledged()
-  return result
 }
 
 function* allRepositories(index: RegistryIndex): Generator<string> {

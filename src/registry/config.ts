@@ -109,7 +109,15 @@ const schema = z.strictObject({
       service: text.default('wharf-registry'),
       lifetime: duration.default(300_000),
       /** Set where somebody else issues the tokens. */
-      outside: z.strictObject({ realm: text, issuer: text, certificates: text }).optional(),
+      outside: z
+        .strictObject({
+          realm: z.url({ protocol: /^https?$/ }),
+          issuer: text,
+          /** Files: certificates and public keys in PEM, and a JSON Web Key Set. One of them is needed. */
+          certificates: text.default(''),
+          jwks: text.default(''),
+        })
+        .optional(),
     })
     .optional(),
   limits: z
@@ -118,10 +126,25 @@ const schema = z.strictObject({
       blob: bytes.default(Number.MAX_SAFE_INTEGER),
       minChunk: bytes.default(0),
       page: z.number().int().positive().default(1000),
+      /** Of one address. */
       requestsPerSecond: z.number().nonnegative().default(0),
+      /** Of one user, from wherever. */
+      userRequestsPerSecond: z.number().nonnegative().default(0),
       connections: z.number().int().nonnegative().default(0),
       /** Bytes for each first component of names. */
       namespaces: z.record(text, bytes).default({}),
+    })
+    .prefault({}),
+  timeouts: z
+    .strictObject({
+      /** Until a request's headers are there. */
+      header: duration.default(30_000),
+      /** Until the next bytes of a body come, or the next ones of an answer are taken. */
+      idle: duration.default(60_000),
+      /** Until a request is there whole; 0 for as long as it takes. */
+      request: duration.default(0),
+      /** For requests under way when the registry ends. */
+      drain: duration.default(0),
     })
     .prefault({}),
   uploads: z.strictObject({ expiry: duration.default(7 * 24 * 3_600_000) }).prefault({}),

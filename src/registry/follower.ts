@@ -52,6 +52,12 @@ export class Follower {
     this.#maxAgeMs = maxAgeMs
   }
 
+  /** Has paths looked at in the tree the next time. */
+  lookAgain(paths: readonly string[]): void {
+    this.#again.push(...paths)
+    this.#beganMs = Number.NEGATIVE_INFINITY
+  }
+
   /** Resolves when the index is as fresh as answers have to be. */
   async recent(): Promise<void> {
     if (performance.now() - this.#beganMs > this.#maxAgeMs) await this.now()
@@ -76,7 +82,8 @@ export class Follower {
     const beganMs = performance.now()
     const { paths, done } = await changes.changes()
     const items = new Map<string, TreeItem>()
-    for (const path of [...this.#again, ...paths]) {
+    const earlier = this.#again
+    for (const path of [...earlier, ...paths]) {
       const item = parseTreePath(path)
       if (item !== undefined) items.set(item.path, item)
     }
@@ -95,7 +102,8 @@ export class Follower {
       }
       done()
     })
-    this.#again = again
+    // What was asked for meanwhile has yet to be looked at.
+    this.#again = [...again, ...this.#again.slice(earlier.length)]
     this.#beganMs = beganMs
   }
 

@@ -24,6 +24,8 @@ export interface Gate {
   identify(request: IncomingMessage): Promise<Caller>
   /** Whether a caller counts as signed in for `GET /v2/`. */
   isSignedIn(caller: Caller): boolean
+  /** Throws where the catalog is for those who have proved who they are alone; else it shows what the caller sees. */
+  checkCatalog(request: IncomingMessage, caller: Caller): void
   /** The answer to a caller who may not: UNAUTHORIZED with a challenge, or DENIED. */
   refusal(request: IncomingMessage, caller: Caller, need: Need | undefined): RegistryError
 }
@@ -33,6 +35,7 @@ export const openGate: Gate = {
   signIn: 'open',
   identify: () => Promise.resolve({ name: '', may: () => true, sees: () => true, isAdmin: true }),
   isSignedIn: () => true,
+  checkCatalog: () => {},
   refusal: () => {
     throw new Error('an open registry refuses nobody')
   },

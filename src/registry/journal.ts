@@ -33,6 +33,7 @@ export class Journal implements AsyncDisposable {
   readonly #index: RegistryIndex
   readonly #database: Database
   readonly #publish: ((paths: readonly string[]) => Promise<void>) | undefined
+  readonly #mayWrite: (() => boolean) | undefined
   readonly #trackers = new Set<Set<string>>()
   #waiters: Waiter[] = []
   readonly #driver: StorageDriver
@@ -44,18 +45,23 @@ export class Journal implements AsyncDisposable {
   #retry: NodeJS.Timeout | undefined
   #closed = false
 
-  /** `publish` tells others who use the tree what changed there. */
+  /**
+   * `publish` tells others who use the tree what changed there; `mayWrite` answers whether what is noted may still be
+   * done to it.
+   */
   constructor(parts: {
     index: RegistryIndex
     driver: StorageDriver
     log: Log
     publish?: (paths: readonly string[]) => Promise<void>
+    mayWrite?: () => boolean
   }) {
     this.#index = parts.index
     this.#database = parts.index.database
     this.#driver = parts.driver
     this.#log = parts.log
     this.#publish = parts.publish
+    this.#mayWrite = parts.mayWrite
     this.#sequence = Number(this.#database.get('SELECT max(sequence) AS last FROM journal')?.['last'] ?? 0)
   }
 
@@ -94,9 +100,16 @@ export class Journal implements AsyncDisposable {
     }
   }
 
-  /** Forgets what is noted: where the tree counts, after the process died. */
-  discard(): void {
-    this.#database.run('DELETE FROM journal')
+  /** Forgets what is noted, where the tree counts; answers which paths it was about. */
+  discard(): string[] {
+    return this.#database.all('DELETE FROM journal RETURNING path').map((row) => textColumn(row, 'path'))
+  }
+
+  /** Gives up what is noted; answers which paths the tree, not the index, is right about now. */
+  async abandon(): Promise<string[]> {
+    while (this.#running !== undefined) await this.#running
+    clearTimeout(this.#retry)
+    return this.discard()
   }
 
   /** Notes a small file to write; inside the caller's transaction. */
@@ -178,6 +191,7 @@ export class Journal implements AsyncDisposable {
         this.#tellWaiters(this.#sequence)
         return
       }
+      if (this.#mayWrite?.() === false) throw new Error('a collection has taken too long')
       for (const run of independent(batch)) {
         await eachLimited(run, this.#driver.parallel, (entry) => this.#apply(entry))
       }

@@ -23,7 +23,7 @@ export type PullCacheOptions = {
   /** Where blobs are written while they come. */
   directory: string
   clock: Clock
-  maxManifestBytes: number
+  maxManifestBytes: () => number
 }
 
 const accept = Object.values(mediaTypes).join(', ')
@@ -124,7 +124,7 @@ export class PullCache implements AsyncDisposable {
       throw this.#missing(key, answer, { source: { upstream, name }, code: 'MANIFEST_UNKNOWN' })
     }
     const content = Buffer.from(await answer.arrayBuffer())
-    if (content.length > maxManifestBytes) {
+    if (content.length > maxManifestBytes()) {
       throw new RegistryError('UNAVAILABLE', {
         message: 'manifest of the upstream is too large',
         status: 502,

@@ -114,17 +114,29 @@ export class RegistryIndex implements AsyncDisposable {
       .map((row) => textColumn(row, 'name'))
   }
 
-  /** Bytes of all different blobs that repositories below a first component have. */
+  /** Bytes of all different blobs and manifests that repositories below a first component have. */
   namespaceBytes(namespace: string): number {
     const row = this.database.get(
-      `SELECT sum(size) AS total FROM blobs WHERE digest IN (
-         SELECT digest FROM repository_blobs JOIN repositories ON repositories.id = repository
-         WHERE name = ? OR (name > ? AND name < ?))`,
-      namespace,
-      `${namespace}/`,
-      `${namespace}0`,
+      `SELECT total(size) AS total FROM (
+         SELECT digest, blobs.size AS size FROM repository_blobs JOIN blobs USING (digest) WHERE repository IN (${below})
+         UNION SELECT digest, size FROM manifests WHERE repository IN (${below}))`,
+      ...namesBelow(namespace),
+      ...namesBelow(namespace),
     )
-    return Number(row?.['total'] ?? 0)
+    return Number(row?.['total'])
+  }
+
+  /** Whether a repository below a first component has a blob or manifest. */
+  isInNamespace(namespace: string, digest: Digest): boolean {
+    const row = this.database.get(
+      `SELECT 1 FROM repository_blobs WHERE digest = ? AND repository IN (${below})
+       UNION SELECT 1 FROM manifests WHERE digest = ? AND repository IN (${below})`,
+      digest,
+      ...namesBelow(namespace),
+      digest,
+      ...namesBelow(namespace),
+    )
+    return row !== undefined
   }
 
   /** Size of a blob that is in the tree, whichever repositories have it. */
@@ -296,6 +308,13 @@ export class RegistryIndex implements AsyncDisposable {
     this.#syncing = this.#wal === undefined ? Promise.resolve() : this.#wal.datasync()
     await this.#syncing
   }
+}
+
+const below = 'SELECT id FROM repositories WHERE name = ? OR (name > ? AND name < ?)'
+
+// `0` is the character after `/`.
+function namesBelow(namespace: string): string[] {
+  return [namespace, `${namespace}/`, `${namespace}0`]
 }
 
 function manifestRow(row: Row): ManifestRow {

@@ -27,6 +27,7 @@ import { PageFiles } from './page/page-files.ts'
 import { PullCache } from './pull-cache.ts'
 import { RateLimit } from './rate-limit.ts'
 import { RegistryServer, type ExtraEndpoints, type Served } from './server.ts'
+import { SharedKeys } from './shared-keys.ts'
 import { openStore, type RegistryStore } from './store.ts'
 import { tlsOptions } from './tls.ts'
 import { Webhooks } from './webhooks.ts'
@@ -52,6 +53,7 @@ export class Registry implements AsyncDisposable {
   #config: RegistryConfig
   #access: Access
   #http: Server | HttpsServer | undefined
+  #server: RegistryServer | undefined
   #collecting: Promise<unknown> = Promise.resolve()
   #isReady = false
 
@@ -78,7 +80,7 @@ export class Registry implements AsyncDisposable {
       repositories,
       directory: uploads.directory,
       clock: parts.clock,
-      maxManifestBytes: parts.config.limits.manifest,
+      maxManifestBytes: () => this.#config.limits.manifest,
     })
     this.#owned.use(parts.store)
     this.#owned.use(cache)
@@ -101,6 +103,11 @@ export class Registry implements AsyncDisposable {
       retention: () => this.#config.collect.retention,
       collect: (options) => this.collect(options),
     })
+  }
+
+  /** What holds now. */
+  get config(): RegistryConfig {
+    return this.#config
   }
 
   /** Where the registry listens. */
@@ -132,10 +139,12 @@ export class Registry implements AsyncDisposable {
       identifyVisitor: (request) => this.#pageApi.identify(request),
       served: (served) => this.#served(served),
       headers: () => this.#config.headers,
-      admit: (request) => {
-        this.#rates.take(request.socket.remoteAddress ?? '', this.#config.limits.requestsPerSecond)
-        return undefined
+      admit: (request, user) => {
+        const { requestsPerSecond, userRequestsPerSecond } = this.#config.limits
+        if (user !== '') this.#rates.take(`user ${user}`, userRequestsPerSecond)
+        else this.#rates.take(request.socket.remoteAddress ?? '', requestsPerSecond)
       },
+      timeouts: () => this.#config.timeouts,
     })
     const http = server.listenerServer(await tlsOptions(this.#config.tls))
     const { connections } = this.#config.limits
@@ -145,10 +154,11 @@ export class Registry implements AsyncDisposable {
     http.listen(host === '' ? { port } : { port, host })
     await once(http, 'listening')
     this.#http = http
+    this.#server = server
     this.#owned.defer(async () => {
       const closed = once(http, 'close')
       http.close()
-      server.closeConnections()
+      await server.closeConnections(this.#config.timeouts.drain)
       await closed
     })
     const tasks = this.#owned.use(new TaskGroup(this.#log))
@@ -166,6 +176,7 @@ export class Registry implements AsyncDisposable {
     if (tls !== undefined && this.#http instanceof HttpsServer) this.#http.setSecureContext(tls)
     this.#access = access
     this.#config = config
+    if (this.#http !== undefined) this.#server?.renewTimeouts(this.#http)
   }
 
   /** Collects garbage; one collection at a time. */
@@ -260,11 +271,16 @@ export async function startRegistry({
   log,
   clock = systemClock,
 }: RegistryOptions): Promise<Registry> {
-  const memory: AccessMemory = { tokens: undefined }
-  const access = await createAccess(config, clock, memory)
   await using undo = new AsyncDisposableStack()
-  const store = undo.use(await openStore(config, { clock, log }))
+  // What is reloaded later holds for the store too.
+  const started: { registry?: Registry } = {}
+  const current = () => started.registry?.config ?? config
+  const store = undo.use(await openStore(config, { clock, log, current }))
+  const sharedKeys = store.driver.isShared ? new SharedKeys(store.driver, clock) : undefined
+  const memory: AccessMemory = { tokens: undefined, sharedKeys }
+  const access = await createAccess(config, clock, memory)
   const registry = new Registry({ config, log, clock, store, access, memory })
+  started.registry = registry
   undo.move()
   try {
     await registry.start()

@@ -12,6 +12,7 @@ import type { Journal } from './journal.ts'
 import type { Leases } from './leases.ts'
 import { parseManifest, type ParsedManifest } from './manifest.ts'
 import type { DigestAlgorithm, Reference } from './names.ts'
+import type { Quotas } from './quotas.ts'
 import type { ManifestRow, RegistryIndex } from './registry-index.ts'
 import type { ByteRange, StorageDriver, StorageSource } from './storage-driver.ts'
 import {
@@ -32,8 +33,7 @@ export type RepositoriesOptions = {
   driver: StorageDriver
   leases: Leases
   clock: Clock
-  /** Bytes that repositories below a first component may have. */
-  quotas: Readonly<Record<string, number>>
+  quotas: Quotas
   /** Where other processes use the tree too. */
   collectFlag: CollectFlag | undefined
 }
@@ -87,11 +87,12 @@ export class Repositories {
 
   /** Puts a finished upload into a repository. */
   async addBlob(repository: string, digest: Digest, upload: FinishedUpload): Promise<void> {
-    const { index, journal, driver, leases } = this.#options
+    const { index, journal, driver, leases, quotas } = this.#options
     const before = await this.#options.collectFlag?.look()
-    this.#checkQuota(repository, upload.size)
     leases.touch(digest)
     {
+      // Kept until the blob counts: others that are pushed at the same time must not have the same room.
+      using _room = quotas.reserve(repository, digest, upload.size)
       using _lock = await journal.blobLocks.acquire(digest)
       if (index.blobSize(digest) === undefined) await driver.adopt(upload.path, blobPath(digest))
       index.database.transaction(() => this.#link(repository, digest, upload.size))
@@ -112,12 +113,15 @@ export class Repositories {
     digest: Digest,
     source: { from: string | undefined; mayRead: (name: string) => boolean },
   ): Promise<boolean> {
-    const { index, journal, leases } = this.#options
+    const { index, journal, leases, quotas } = this.#options
     const before = await this.#options.collectFlag?.look()
     const size = index.blobSize(digest)
     if (size === undefined || !this.#owners(digest, source.from).some(source.mayRead)) return false
     leases.touch(digest)
-    await journal.commit(() => this.#link(repository, digest, size))
+    await journal.commit(() => {
+      quotas.check(repository, digest, size)
+      this.#link(repository, digest, size)
+    })
     await this.#outlived(before, () => Promise.resolve(this.hasBlob(repository, digest)))
     return true
   }
@@ -180,7 +184,7 @@ export class Repositories {
 
   /** Stores a manifest. Throws MANIFEST_INVALID, DIGEST_INVALID and MANIFEST_BLOB_UNKNOWN. */
   async putManifest(push: ManifestPush): Promise<StoredManifest> {
-    const { index, journal, clock } = this.#options
+    const { index, journal, clock, quotas } = this.#options
     const { repository, content, reference } = push
     const parsed = parseManifest(content, push.contentType)
     const digest = digestFor(content, reference)
@@ -189,6 +193,7 @@ export class Repositories {
     await journal.commit(() => {
       // Checked where it is inserted: collection may run between requests.
       if (push.isCached !== true) this.#checkNeeds(repository, parsed)
+      quotas.check(repository, digest, content.length)
       const nowMs = clock.nowMs()
       const id = index.ensureRepository(repository, nowMs)
       index.insertManifest(id, { ...parsed, digest, content, size: content.length }, nowMs)
@@ -256,18 +261,6 @@ export class Repositories {
     const nowMs = clock.nowMs()
     index.linkBlob(index.ensureRepository(repository, nowMs), digest, size, nowMs)
     journal.write(layerLinkPath(repository, digest), digest)
-  }
-
-  #checkQuota(repository: string, size: number): void {
-    const namespace = repository.split('/')[0] ?? ''
-    const quota = this.#options.quotas[namespace]
-    if (quota === undefined) return
-    const used = this.#options.index.namespaceBytes(namespace)
-    if (used + size <= quota) return
-    throw new RegistryError('DENIED', {
-      message: `quota of ${namespace} exceeded`,
-      detail: { quota, used, size },
-    })
   }
 
   #owners(digest: Digest, from: string | undefined): string[] {

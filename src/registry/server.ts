@@ -22,6 +22,7 @@ import { deleteBlob, getBlob } from './handle-blobs.ts'
 import { listCatalog, listTags, pingV1, search } from './handle-listings.ts'
 import { deleteManifest, getManifest, getReferrers, putManifest } from './handle-manifests.ts'
 import { appendUpload, cancelUpload, finishUpload, startUpload, uploadStatus } from './handle-uploads.ts'
+import { ClientPatience, type Timeouts } from './client-patience.ts'
 import { findRoute, splitTarget, type Route, type RouteKind } from './route.ts'
 
 /** Answers a request, or throws. */
@@ -62,8 +63,9 @@ export type RegistryServerOptions = {
   served: (served: Served) => void
   /** Headers of every answer. */
   headers: () => Record<string, string>
-  /** Throws when a client asks too much. */
-  admit: (request: IncomingMessage, route: RouteKind | 'none') => Disposable | undefined
+  /** Throws when a client asks too much; the user is empty until they are known. */
+  admit: (request: IncomingMessage, user: string) => void
+  timeouts: () => Timeouts
 }
 
 const handlers: { [K in RouteKind]?: Record<string, Handler<K>> } = {
@@ -82,24 +84,30 @@ const jsonHeaders = { 'Content-Type': 'application/json; charset=utf-8' }
 
 // Who sends on after a refusal may do so for this time, to read the answer.
 const lingerMs = 10_000
-/** A socket that says nothing for so long is closed. */
-const idleMs = 5 * 60_000
+/** What the log says of a client that went away before it was answered. */
+const goneStatus = 499
 
 /** See the file's head. */
 export class RegistryServer {
   readonly #options: RegistryServerOptions
   readonly #open = new Set<Socket>()
+  readonly #patience: ClientPatience
+  #requests = 0
+  #idle: (() => void) | undefined
 
   constructor(options: RegistryServerOptions) {
     this.#options = options
+    this.#patience = new ClientPatience(options.timeouts)
   }
 
   /** Makes a server for a listener; with TLS when options for it are given. */
   listenerServer(tls?: ServerOptions): Server | TlsServer {
-    // A body may take hours; headers may not.
-    const settings = { requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 60_000, noDelay: true }
-    const server = tls === undefined ? createHttpServer(settings) : createHttpsServer({ ...settings, ...tls })
-    server.timeout = idleMs
+    const settings = this.#patience.serverSettings
+    const server =
+      tls === undefined
+        ? createHttpServer(settings)
+        : createHttpsServer({ ...settings, ...this.#patience.tlsSettings, ...tls })
+    this.#patience.watch(server)
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       void this.#serve(request, response)
     })
@@ -110,13 +118,31 @@ export class RegistryServer {
     return server
   }
 
-  /** Ends all connections. */
-  closeConnections(): void {
+  /** Lets timeouts that have changed hold from now on. */
+  renewTimeouts(server: Server | TlsServer): void {
+    this.#patience.renew(server)
+  }
+
+  /** Ends all connections; those that are being answered once they are, but within this time. */
+  async closeConnections(drainMs: number): Promise<void> {
+    if (drainMs > 0 && this.#requests > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#idle = resolve
+      const timer = setTimeout(resolve, drainMs)
+      await promise
+      clearTimeout(timer)
+    }
     for (const socket of this.#open) socket.destroy()
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const startedMs = performance.now()
+    this.#patience.begin(request, response)
+    this.#requests += 1
+    response.once('close', () => {
+      this.#requests -= 1
+      if (this.#requests === 0) this.#idle?.()
+    })
     const state: { route: RouteKind | 'none'; user: string } = { route: 'none', user: '' }
     // A request that was broken off has none any more.
     const { socket } = request
@@ -151,12 +177,13 @@ export class RegistryServer {
     const target = splitTarget(request.url ?? '/')
     const route = findRoute(target.path)
     state.route = route?.kind ?? 'none'
-    using _admitted = this.#options.admit(request, state.route)
+    this.#options.admit(request, '')
     if (route === undefined)
       throw new RegistryError('UNSUPPORTED', { message: 'page not found', status: 404 })
     const guard = gate()
     const caller = await this.#identify(request, route)
     state.user = caller.name
+    if (caller.name !== '') this.#options.admit(request, caller.name)
     const exchange = new Exchange({ request, response, target, caller })
     if (route.kind === 'admin' || route.kind === 'metrics' || route.kind === 'pageApi') {
       await app.follower?.now()
@@ -219,7 +246,9 @@ export class RegistryServer {
     if (known.status >= 500 && !request.destroyed) {
       this.#options.log.error('request failed', { method: request.method, path: request.url, error })
     }
-    if (response.headersSent || response.destroyed || socket.destroyed) {
+    if (response.headersSent || response.destroyed || !socket.writable) {
+      if (!response.headersSent)
+        response.statusCode = error instanceof RegistryError ? known.status : goneStatus
       // In the middle of an answer the only way to say so is to cut it off.
       response.destroy()
       return
@@ -258,6 +287,7 @@ function checkAccess(parts: { guard: Gate; request: IncomingMessage; caller: Cal
     if (!guard.isSignedIn(caller)) throw guard.refusal(request, caller, undefined)
     return
   }
+  if (route.kind === 'catalog') guard.checkCatalog(request, caller)
   if (!('repository' in route)) return
   const need: Need = { repository: route.repository, actions: actionsFor(route.kind, request.method ?? '') }
   if (!need.actions.every((action) => caller.may(action, need.repository))) {

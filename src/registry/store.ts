@@ -13,6 +13,7 @@ import { Journal } from './journal.ts'
 import { Leases } from './leases.ts'
 import { openDriver } from './open-driver.ts'
 import { isBuiltFrom, rebuildIndex } from './rebuild.ts'
+import { Quotas } from './quotas.ts'
 import { RegistryIndex } from './registry-index.ts'
 import { Repositories } from './repositories.ts'
 import type { StorageDriver } from './storage-driver.ts'
@@ -35,33 +36,42 @@ export type RegistryStore = AsyncDisposable & {
 }
 
 /**
- * Opens the store of a configuration. A folder without an index, as the reference registry leaves it, gets one.
+ * Opens the store of a configuration; limits are those of `current`, whenever they count. A folder without an index, as the reference registry leaves it, gets one.
  * Throws `unavailable` when another process has it open.
  */
 export async function openStore(
   config: RegistryConfig,
-  { clock, log }: { clock: Clock; log: Log },
+  parts: { clock: Clock; log: Log; current?: () => RegistryConfig },
 ): Promise<RegistryStore> {
   const { data } = config
+  const { clock, log, current = () => config } = parts
   await using undo = new AsyncDisposableStack()
   await mkdir(join(data, 'wharf'), { recursive: true, mode: 0o700 })
   const index = undo.use(await openIndex(join(data, 'wharf', 'index.db')))
   const driver = undo.use(await openDriver(config, clock))
   await driver.setUp()
   const changes = driver.isShared ? new ChangeLog(driver, index, clock) : undefined
+  const shared: { collectFlag?: CollectFlag } = {}
   const journal = undo.use(
     new Journal({
       index,
       driver,
       log: log.child('journal'),
-      ...(changes === undefined ? {} : { publish: (paths) => changes.append(paths) }),
+      ...(changes === undefined
+        ? {}
+        : {
+            publish: (paths) => changes.append(paths),
+            mayWrite: () => shared.collectFlag?.isForfeited !== true,
+          }),
     }),
   )
   const cards = new Cards(index, journal)
   if (changes === undefined) journal.wake()
   // Of a shared tree others may have made more than is known here, and what was not told to them counts no more.
   if (!isBuiltFrom(index, driver) || (changes !== undefined && (changes.isBehind || journal.hasEntries))) {
-    journal.discard()
+    const undone = journal.discard()
+    // Some of it may be in the tree without anybody having been told.
+    if (undone.length > 0) await changes?.append(undone)
     await changes?.skip()
     const result = await rebuildIndex({ index, driver, cards, clock, log })
     if (result.blobs > 0) log.info('index built from the folder', result)
@@ -71,8 +81,7 @@ export async function openStore(
     directory: join(data, 'wharf', 'uploads'),
     index,
     clock,
-    expiryMs: config.uploads.expiry,
-    limitBytes: config.limits.blob,
+    limits: () => ({ expiryMs: current().uploads.expiry, blobBytes: current().limits.blob }),
   })
   await uploads.setUp()
   const follower =
@@ -80,13 +89,14 @@ export async function openStore(
       ? undefined
       : new Follower({ index, driver, journal, cards, changes, clock }, config.s3?.follow ?? 0)
   const collectFlag = follower === undefined ? undefined : new CollectFlag(driver, follower, clock)
+  if (collectFlag !== undefined) shared.collectFlag = collectFlag
   const repositories = new Repositories({
     index,
     journal,
     driver,
     leases,
     clock,
-    quotas: config.limits.namespaces,
+    quotas: new Quotas(index, () => current().limits.namespaces),
     collectFlag,
   })
   const owned = undo.move()

@@ -1,13 +1,14 @@
 /**
- * Bearer tokens: the ones that the registry issues itself, signed with a key that changes and is never stored, and
- * those of an outside issuer, whose certificates the configuration names. Both are JWTs with an `access` claim.
+ * Bearer tokens that the registry issues itself: JWTs with an `access` claim, signed with a key that changes and
+ * never leaves it. Those of others are in `outside-tokens.ts`.
  */
-import { createPublicKey, randomUUID, X509Certificate, type KeyObject } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { randomUUID, type KeyObject } from 'node:crypto'
 import {
   decodeProtectedHeader,
   errors as joseErrors,
+  exportJWK,
   generateKeyPair,
+  importJWK,
   jwtVerify,
   SignJWT,
   type CryptoKey,
@@ -15,11 +16,10 @@ import {
 } from 'jose'
 import { z } from 'zod'
 import type { Clock } from '../lib/clock.ts'
-import { EngineError, errorMessage } from '../spec/errors.ts'
+import type { SharedKeys } from './shared-keys.ts'
 
 const rotationMs = 12 * 3_600_000
 const mostCached = 10_000
-const algorithms = ['ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'EdDSA']
 
 const accessSchema = z.array(z.object({ type: z.string(), name: z.string(), actions: z.array(z.string()) }))
 
@@ -34,19 +34,31 @@ export type IssuedToken = { token: string; access_token: string; expires_in: num
 
 type Key = { id: string; privateKey: CryptoKey; publicKey: CryptoKey; madeMs: number }
 
+/** What a token service is made of. */
+export type TokenServiceOptions = {
+  service: string
+  lifetimeMs: number
+  clock: Clock
+  /** Where other processes' tokens are good here, and ours there. */
+  shared?: SharedKeys | undefined
+}
+
 /** Issues and verifies the registry's own tokens. */
 export class TokenService {
   readonly #service: string
   readonly #lifetimeMs: number
   readonly #clock: Clock
+  readonly #shared: SharedKeys | undefined
   // The one in use first; the ones before it until their tokens have ended.
   #keys: Key[] = []
+  #making: Promise<Key> | undefined
 
-  constructor(options: { service: string; lifetimeMs: number; clock: Clock }) {
+  constructor(options: TokenServiceOptions) {
     this.#service = options.service
     // Older clients take for granted that a token lasts a minute.
     this.#lifetimeMs = Math.max(60_000, options.lifetimeMs)
     this.#clock = options.clock
+    this.#shared = options.shared
   }
 
   /** A token for somebody (empty: for nobody in particular). */
@@ -73,9 +85,11 @@ export class TokenService {
 
   /** What a token says; undefined where it is not good. */
   async verify(token: string): Promise<VerifiedToken | undefined> {
-    const key = this.#keys.find(({ id }) => id === keyId(token))
+    const id = keyId(token)
+    if (id === undefined) return undefined
+    const key = this.#keys.find((own) => own.id === id)?.publicKey ?? (await this.#sharedKey(id))
     if (key === undefined) return undefined
-    return await verifyWith(token, key.publicKey, {
+    return await verifyWith(token, key, {
       issuer: this.#service,
       audience: this.#service,
       nowMs: this.#clock.nowMs(),
@@ -87,88 +101,28 @@ export class TokenService {
     const now = this.#clock.nowMs()
     const current = this.#keys[0]
     if (current !== undefined && now - current.madeMs < rotationMs) return current
+    // Many may ask for the first token at once.
+    this.#making ??= this.#makeKey(now).finally(() => {
+      this.#making = undefined
+    })
+    return await this.#making
+  }
+
+  async #makeKey(now: number): Promise<Key> {
     const pair = await generateKeyPair('ES256')
     const key: Key = { id: randomUUID(), ...pair, madeMs: now }
+    if (this.#shared !== undefined) {
+      await this.#shared.publish(key.id, await exportJWK(pair.publicKey), now + rotationMs + this.#lifetimeMs)
+    }
     this.#keys = [key, ...this.#keys.filter(({ madeMs }) => now - madeMs < rotationMs + this.#lifetimeMs)]
     return key
   }
-}
 
-/** Verifies tokens that somebody else issues. */
-export class OutsideTokens {
-  readonly #options: { service: string; issuer: string; certificates: string; clock: Clock }
-  #keys: KeyObject[] = []
-  #roots: X509Certificate[] = []
-
-  constructor(options: { service: string; issuer: string; certificates: string; clock: Clock }) {
-    this.#options = options
-  }
-
-  /** Reads the issuer's certificates and keys. Throws `invalid`. */
-  async load(): Promise<void> {
-    const path = this.#options.certificates
-    try {
-      const blocks =
-        (await readFile(path, 'utf8')).match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? []
-      const roots = blocks
-        .filter((pem) => pem.includes('BEGIN CERTIFICATE'))
-        .map((pem) => new X509Certificate(pem))
-      const bare = blocks.filter((pem) => pem.includes('PUBLIC KEY')).map((pem) => createPublicKey(pem))
-      this.#roots = roots
-      this.#keys = [...roots.map(({ publicKey }) => publicKey), ...bare]
-    } catch (cause) {
-      throw new EngineError('invalid', `cannot read certificates from ${path}: ${errorMessage(cause)}`, {
-        cause,
-      })
-    }
-    if (this.#keys.length === 0) throw new EngineError('invalid', `no certificate in ${path}`)
-  }
-
-  /** What a token says; undefined where it is not good. */
-  async verify(token: string): Promise<VerifiedToken | undefined> {
-    const { issuer, service, clock } = this.#options
-    const leaf = this.#leafKey(token)
-    for (const key of leaf === undefined ? this.#keys : [leaf]) {
-      const verified = await verifyWith(token, key, {
-        issuer,
-        audience: service,
-        nowMs: clock.nowMs(),
-        algorithms,
-      })
-      if (verified !== undefined) return verified
-    }
-    return undefined
-  }
-
-  /** The key of a certificate that the token carries, when its chain ends at one of ours. */
-  #leafKey(token: string): KeyObject | undefined {
-    let chain: X509Certificate[]
-    try {
-      const { x5c } = decodeProtectedHeader(token)
-      if (!Array.isArray(x5c) || x5c.length === 0 || x5c.length > 8) return undefined
-      chain = x5c.map((text) => new X509Certificate(Buffer.from(text, 'base64')))
-    } catch {
-      // No token at all, or no certificate in it: then one of our keys has signed it, or nobody.
-      return undefined
-    }
-    const now = this.#options.clock.nowMs()
-    const [leaf] = chain
-    for (const [index, certificate] of chain.entries()) {
-      if (now < Date.parse(certificate.validFrom) || now > Date.parse(certificate.validTo)) return undefined
-      if (this.#roots.some((root) => certificate.checkIssued(root) && certificate.verify(root.publicKey))) {
-        return leaf?.publicKey
-      }
-      const above = chain[index + 1]
-      if (
-        above === undefined ||
-        !above.ca ||
-        !certificate.checkIssued(above) ||
-        !certificate.verify(above.publicKey)
-      ) {
-        return undefined
-      }
-    }
-    return undefined
+  async #sharedKey(id: string): Promise<CryptoKey | undefined> {
+    const jwk = await this.#shared?.find(id)
+    if (jwk === undefined) return undefined
+    const key = await importJWK(jwk, 'ES256')
+    return key instanceof Uint8Array ? undefined : key
   }
 }
 
@@ -202,7 +156,8 @@ export class TokenCache {
   }
 }
 
-function keyId(token: string): string | undefined {
+/** The `kid` of a token's head; undefined where it has none. */
+export function keyId(token: string): string | undefined {
   try {
     return decodeProtectedHeader(token).kid
   } catch {
@@ -211,7 +166,8 @@ function keyId(token: string): string | undefined {
   }
 }
 
-async function verifyWith(
+/** What a token says when this key has signed it for this issuer and audience, now; undefined otherwise. */
+export async function verifyWith(
   token: string,
   key: CryptoKey | KeyObject,
   options: { issuer: string; audience: string; nowMs: number; algorithms: string[] },
@@ -227,8 +183,9 @@ async function verifyWith(
     })
     payload = verified.payload
   } catch (error) {
-    // A TypeError: the key is of another kind than the token's algorithm.
-    if (error instanceof joseErrors.JOSEError || error instanceof TypeError) return undefined
+    // The last two: the key is of another kind than the token's algorithm.
+    const kinds = [joseErrors.JOSEError, TypeError, DOMException]
+    if (kinds.some((kind) => error instanceof kind)) return undefined
     throw error
   }
   const access = accessSchema.safeParse(payload['access'] ?? [])

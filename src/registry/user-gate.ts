@@ -6,7 +6,8 @@ import type { Gate, Need, PasswordSignIn } from './gate.ts'
 import { schemeOfRequest } from './handling.ts'
 import { isRepositoryName } from './names.ts'
 import { allActions, type Rules } from './rules.ts'
-import type { Grant, OutsideTokens, TokenCache, TokenService, VerifiedToken } from './tokens.ts'
+import type { OutsideTokens } from './outside-tokens.ts'
+import type { Grant, TokenCache, TokenService, VerifiedToken } from './tokens.ts'
 import { parseBasic, type Users } from './users.ts'
 
 /** What the gate is made of; without tokens it speaks Basic alone. */
@@ -60,9 +61,16 @@ export class UserGate implements Gate {
     return caller.name !== nobody || this.#bearers.has(caller)
   }
 
+  checkCatalog(request: IncomingMessage, caller: Caller): void {
+    // Only the issuer knows what somebody may see, and is asked for a scope of its own.
+    if (this.#options.outside === undefined || this.isSignedIn(caller)) return
+    throw this.#challenge(request, { scope: 'registry:catalog:*', detail: undefined })
+  }
+
   refusal(request: IncomingMessage, caller: Caller, need: Need | undefined): RegistryError {
     if (caller.name === nobody || this.#bearers.has(caller)) {
-      return this.#challenge(request, need, this.#bearers.has(caller) ? 'insufficient_scope' : undefined)
+      const error = this.#bearers.has(caller) ? 'insufficient_scope' : undefined
+      return this.#challenge(request, need === undefined ? undefined : wantedOf(need), error)
     }
     return new RegistryError('DENIED', { detail: detailOf(need) })
   }
@@ -138,13 +146,17 @@ export class UserGate implements Gate {
         ({ type, name, actions }) =>
           type === 'repository' && name === repository && (actions.includes(action) || actions.includes('*')),
       )
+    const seesAll = access.some(
+      ({ type, name, actions }) => type === 'registry' && name === 'catalog' && actions.includes('*'),
+    )
     return {
       name: subject,
       may: grants,
       isAdmin: false,
-      // A listing has no scope of its own: it shows what the user may pull.
+      // A listing shows what the user may pull; only of tokens that others issue the rules say nothing.
       sees: (repository) =>
-        grants('pull', repository) || (outside === undefined && rules.allows(subject, 'pull', repository)),
+        grants('pull', repository) ||
+        (outside === undefined ? rules.allows(subject, 'pull', repository) : seesAll),
     }
   }
 
@@ -162,19 +174,19 @@ export class UserGate implements Gate {
     })
   }
 
-  #challenge(request: IncomingMessage, need: Need | undefined, error?: string): RegistryError {
+  #challenge(request: IncomingMessage, wanted: Wanted | undefined, error?: string): RegistryError {
     const { tokens, outside, realm, service } = this.#options
     if (tokens === undefined && outside === undefined) {
       return new RegistryError('UNAUTHORIZED', {
-        detail: detailOf(need),
+        detail: wanted?.detail,
         headers: { 'WWW-Authenticate': `Basic realm="${realm}"` },
       })
     }
     const parts = [`realm="${outside?.realm ?? this.#tokenUrl(request)}"`, `service="${service}"`]
-    if (need !== undefined) parts.push(`scope="repository:${need.repository}:${scopeActions(need.actions)}"`)
+    if (wanted !== undefined) parts.push(`scope="${wanted.scope}"`)
     if (error !== undefined) parts.push(`error="${error}"`)
     return new RegistryError('UNAUTHORIZED', {
-      detail: detailOf(need),
+      detail: wanted?.detail,
       headers: { 'WWW-Authenticate': `Bearer ${parts.join(',')}` },
     })
   }
@@ -186,6 +198,13 @@ export class UserGate implements Gate {
     const host = (request.headers.host ?? '').replace(/[^A-Za-z0-9.:[\]_-]/g, '')
     return `${schemeOfRequest(request)}://${host}/token`
   }
+}
+
+/** What a challenge asks for. */
+type Wanted = { scope: string; detail: unknown }
+
+function wantedOf(need: Need): Wanted {
+  return { scope: `repository:${need.repository}:${scopeActions(need.actions)}`, detail: detailOf(need) }
 }
 
 // Who pushes also looks whether it is there already, as the reference registry's challenge says.

@@ -217,40 +217,6 @@ describe('tokens', () => {
     assert.equal(await status(`${r.url}/v2/`, { headers: bearer({ token }) }), 200)
     assert.equal(await status(`${r.url}/token?service=test`, { headers: basic('alice', 'wrong') }), 401)
   })
-
-  test('tokens of an outside issuer are taken by its certificate', async () => {
-    const [key, certificates] = [join(directory, 'issuer.key'), join(directory, 'issuer.pem')]
-    const subject = ['-nodes', '-days', '2', '-subj', '/CN=issuer', '-keyout', key, '-out', certificates]
-    await run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', ...subject])
-    const outside = { realm: 'https://issuer.example/token', issuer: 'issuer', certificates }
-    await using r = await startTestRegistry({ tokens: { service: 'test', outside } })
-    const pem = await readFile(key)
-    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
-    const now = Math.floor(Date.now() / 1000)
-    const ask = (claims: object) => {
-      const text = `${part({ alg: 'RS256', typ: 'JWT' })}.${part({
-        iss: 'issuer',
-        aud: 'test',
-        sub: 'carol',
-        exp: now + 60,
-        nbf: now - 1,
-        access: [{ type: 'repository', name: 'a/b', actions: ['pull', 'push'] }],
-        ...claims,
-      })}`
-      const token = `${text}.${sign('sha256', Buffer.from(text), pem).toString('base64url')}`
-      return status(`${r.url}/v2/a/b/blobs/uploads/`, { method: 'POST', headers: bearer({ token }) })
-    }
-    assert.equal(await ask({}), 202)
-    assert.equal(await ask({ iss: 'other' }), 401)
-    assert.equal(await ask({ aud: 'other' }), 401)
-    assert.equal(await ask({ exp: now - 10 }), 401)
-    assert.equal(await ask({ access: [{ type: 'repository', name: 'a/c', actions: ['push'] }] }), 401)
-    const challenge = await fetch(`${r.url}/v2/`)
-    assert.match(
-      challenge.headers.get('www-authenticate')!,
-      /^Bearer realm="https:\/\/issuer\.example\/token"/,
-    )
-  })
 })
 
 describe('configuration', () => {
