@@ -52,16 +52,22 @@ const webhook = z.strictObject({
   timeout: duration.default(5_000),
   actions: z.array(z.enum(['push', 'pull', 'delete', 'mount'])).default([]),
 })
-const upstream = z.strictObject({
-  /** Repositories below this prefix come from there; empty: all. */
-  prefix: text.default(''),
-  url: z.url(),
-  username: text.default(''),
-  password: text.default(''),
-  /** How long a tag is believed before the upstream is asked again. */
-  ttl: duration.default(60_000),
-  missingTtl: duration.default(10_000),
-})
+const upstream = z
+  .strictObject({
+    /** Repositories below this prefix come from there; empty: all. */
+    prefix: text.default(''),
+    /** Names of this registry that stand for the upstream: there, repositories need no prefix. */
+    hosts: z.array(text).default([]),
+    url: z.url(),
+    username: text.default(''),
+    password: text.default(''),
+    /** How long a tag is believed before the upstream is asked again. */
+    ttl: duration.default(60_000),
+    missingTtl: duration.default(10_000),
+    /** `OS/ARCHITECTURE[/VARIANT]`: images for others are not fetched; empty: all are. */
+    platforms: z.array(text.regex(/^[^/\s]+\/[^/\s]+(\/[^/\s]+)?$/)).default([]),
+  })
+  .refine(({ prefix, hosts }) => prefix !== '' || hosts.length === 0, 'hosts need a prefix')
 const s3 = z.strictObject({
   endpoint: z.url({ protocol: /^https?$/ }).optional(),
   region: text.default('us-east-1'),

@@ -23,7 +23,7 @@ const descriptor = z.object({
   digest: z.string().refine(isDigest),
   size: z.number().int().nonnegative(),
   urls: z.array(z.string()).nullish(),
-  platform: z.object({ architecture: z.string(), os: z.string() }).optional(),
+  platform: z.object({ architecture: z.string(), os: z.string(), variant: z.string().nullish() }).optional(),
 })
 const descriptors = z.array(descriptor).max(mostDescriptors)
 const common = {
@@ -81,6 +81,18 @@ export function defaultPlatform(content: Uint8Array): Digest | undefined {
     ({ platform }) => platform?.architecture === 'amd64' && platform.os === 'linux',
   )
   return found === undefined || !isDigest(found.digest) ? undefined : found.digest
+}
+
+/**
+ * What an index says a manifest is made for, as `OS/ARCHITECTURE[/VARIANT]`; undefined where it does not say. What is
+ * for no platform in particular, as attestations are, is `unknown/unknown`.
+ */
+export function platformOf(content: Uint8Array, digest: Digest): string | undefined {
+  const parsed = index.safeParse(parseObject(content))
+  const platform = parsed.data?.manifests?.find((entry) => entry.digest === digest)?.platform
+  if (platform === undefined) return undefined
+  const { os, architecture, variant } = platform
+  return [os, architecture, ...(typeof variant === 'string' ? [variant] : [])].join('/')
 }
 
 function parseImage(value: object, mediaType: string): ParsedManifest {

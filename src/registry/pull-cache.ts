@@ -55,6 +55,12 @@ export class PullCache implements AsyncDisposable {
     return this.#source(repository) !== undefined
   }
 
+  /** The repository that is meant at a host (`HOST[:PORT]`, or a mirror's `ns` parameter) of an upstream's own. */
+  repositoryAt(hosts: readonly string[], repository: string): string {
+    const upstream = this.#upstreams.find(({ config }) => config.hosts.some((host) => hosts.includes(host)))
+    return upstream === undefined ? repository : `${upstream.config.prefix}/${repository}`
+  }
+
   /** Sees to it that a manifest is here, if there is one. Throws MANIFEST_UNKNOWN, and UNAVAILABLE. */
   async prepareManifest(repository: string, reference: Reference): Promise<void> {
     const source = this.#source(repository)
@@ -65,6 +71,7 @@ export class PullCache implements AsyncDisposable {
     const isCached = this.#has(repository, reference)
     if (isCached && ('digest' in reference || this.#isFresh(key, source.upstream.config.ttl))) return
     this.#checkMissing(key)
+    if ('digest' in reference) this.#checkPlatform(source, repository, reference.digest)
     try {
       await this.#fetchManifest(source, { repository, reference, key })
     } catch (error) {
@@ -155,6 +162,19 @@ export class PullCache implements AsyncDisposable {
 
   #hasBlob(repository: string, digest: Digest): boolean {
     return this.#options.repositories.hasBlob(repository, digest)
+  }
+
+  /** Throws MANIFEST_UNKNOWN for an image that all indexes here say is for a platform that is not wanted. */
+  #checkPlatform({ upstream }: Source, repository: string, digest: Digest): void {
+    const { platforms } = upstream.config
+    if (platforms.length === 0) return
+    const isWanted = (found: string) =>
+      found === 'unknown/unknown' || platforms.some((wanted) => `${found}/`.startsWith(`${wanted}/`))
+    const found = this.#options.repositories.platforms(repository, digest)
+    if (found.length === 0 || found.some(isWanted)) return
+    throw new RegistryError('MANIFEST_UNKNOWN', {
+      message: `images for ${found.join(', ')} are not cached here`,
+    })
   }
 
   #checkMissing(key: string): void {

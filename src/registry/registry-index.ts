@@ -224,6 +224,17 @@ export class RegistryIndex implements AsyncDisposable {
       this.database.run(insertNeed, repository, digest, 'manifest', child)
   }
 
+  /** Indexes of a repository that name a manifest. */
+  parents(repository: number, digest: Digest): Digest[] {
+    return this.database
+      .all(
+        `SELECT manifest FROM manifest_needs WHERE repository = ? AND digest = ? AND kind = 'manifest' LIMIT 100`,
+        repository,
+        digest,
+      )
+      .map((row) => toDigest(textColumn(row, 'manifest')))
+  }
+
   /** Removes a manifest and its tags; answers the tags, undefined where it was not there. In a transaction. */
   deleteManifest(repository: number, digest: Digest): string[] | undefined {
     const changed = this.database.run(

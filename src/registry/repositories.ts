@@ -10,7 +10,7 @@ import type { CollectFlag } from './collect-flag.ts'
 import { RegistryError, RegistryErrors } from './errors.ts'
 import type { Journal } from './journal.ts'
 import type { Leases } from './leases.ts'
-import { parseManifest, type ParsedManifest } from './manifest.ts'
+import { parseManifest, platformOf, type ParsedManifest } from './manifest.ts'
 import type { DigestAlgorithm, Reference } from './names.ts'
 import type { Quotas } from './quotas.ts'
 import type { ManifestRow, RegistryIndex } from './registry-index.ts'
@@ -165,6 +165,16 @@ export class Repositories {
     // Who asks by digest may be about to name it in an index.
     if ('digest' in reference) this.#options.leases.touch(found.digest)
     return found
+  }
+
+  /** Platforms that indexes of a repository give for a manifest. */
+  platforms(repository: string, digest: Digest): string[] {
+    const { index } = this.#options
+    const id = index.repositoryId(repository)
+    const parents = id === undefined ? [] : index.parents(id, digest)
+    return parents
+      .map((parent) => platformOf(this.content(parent), digest))
+      .filter((platform) => platform !== undefined)
   }
 
   /** Bytes of a manifest that is there. */

@@ -175,7 +175,7 @@ export class RegistryServer {
   ): Promise<void> {
     const { app, gate } = this.#options
     const target = splitTarget(request.url ?? '/')
-    const route = findRoute(target.path)
+    const route = this.#routeOf(request, target)
     state.route = route?.kind ?? 'none'
     this.#options.admit(request, '')
     if (route === undefined)
@@ -207,6 +207,18 @@ export class RegistryServer {
       throw new RegistryError('UNSUPPORTED', { headers: { Allow: Object.keys(byMethod).join(', ') } })
     }
     await this.#handle(handler, exchange, route)
+  }
+
+  /** The endpoint; repositories at a host that stands for an upstream are those below its prefix. */
+  #routeOf(
+    { headers }: IncomingMessage,
+    { path, query }: { path: string; query: string },
+  ): Route | undefined {
+    const route = findRoute(path)
+    if (route === undefined || !('repository' in route)) return route
+    const mirrored = query.includes('ns=') ? (new URLSearchParams(query).get('ns') ?? '') : ''
+    const hosts = [headers.host ?? '', mirrored].map((host) => host.toLowerCase())
+    return { ...route, repository: this.#options.app.cache.repositoryAt(hosts, route.repository) }
   }
 
   /** Runs a handler on an index that has what other processes did, as far as the request depends on it. */

@@ -6,6 +6,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { DiskImage } from '../../fixtures/disk-image.ts'
+import { eventually } from '../../fixtures/processes.ts'
 import { freePort, startRegistryProcess } from '../../fixtures/registry-process.ts'
 import {
   digestOf,
@@ -26,6 +28,22 @@ async function get(url: string): Promise<{ status: number; text: string }> {
   return { status: answer.status, text: await answer.text() }
 }
 
+/** Every third image is deleted after it was pushed. */
+function mayBeDeleted(tag: string): boolean {
+  return Number(tag.slice(1)) % 3 === 2
+}
+
+async function checkBlobs(url: string, repository: string, manifest: string): Promise<void> {
+  const { config, layers } = JSON.parse(manifest) as {
+    config: { digest: string }
+    layers: { digest: string }[]
+  }
+  for (const { digest } of [config, ...layers]) {
+    const blob = await get(`${url}/v2/${repository}/blobs/${digest}`)
+    assert.equal(digestOf(blob.text), digest)
+  }
+}
+
 /** Pushes and deletes images until the registry is gone; notes what was acknowledged. */
 async function pushUntilKilled(
   url: string,
@@ -40,7 +58,7 @@ async function pushUntilKilled(
       const text = imageManifest(config, [layer])
       const { status } = await pushManifest(url, { repository, reference: tag }, text)
       if (status === 201) acknowledged.tags.set(tag, text)
-      if (index % 3 !== 2) continue
+      if (!mayBeDeleted(tag)) continue
       acknowledged.tags.delete(tag)
       const answer = await fetch(`${url}/v2/${repository}/manifests/${tag}`, { method: 'DELETE' })
       if (answer.status === 202) acknowledged.deleted.add(tag)
@@ -81,14 +99,7 @@ test('kill -9 in the middle of pushes loses nothing that was acknowledged', asyn
       for (const [tag, text] of tags) {
         const manifest = await get(`${again.url}/v2/${name}-${round}/manifests/${tag}`)
         assert.equal(manifest.text, text, `${name}:${tag}`)
-        const { config, layers } = JSON.parse(text) as {
-          config: { digest: string }
-          layers: { digest: string }[]
-        }
-        for (const { digest } of [config, ...layers]) {
-          const blob = await get(`${again.url}/v2/${name}-${round}/blobs/${digest}`)
-          assert.equal(digestOf(blob.text), digest)
-        }
+        await checkBlobs(again.url, `${name}-${round}`, text)
       }
       for (const tag of deleted) {
         assert.equal((await get(`${again.url}/v2/${name}-${round}/manifests/${tag}`)).status, 404)
@@ -103,6 +114,43 @@ test('kill -9 in the middle of pushes loses nothing that was acknowledged', asyn
     assert.equal((await fetch(`${half}?digest=${digest}`, { method: 'PUT' })).status, 201)
     assert.equal((await get(`${again.url}/v2/half/blobs/${digest}`)).text, 'first half, second half')
   }
+})
+
+test('what was acknowledged survives a power cut at any time', async () => {
+  using disk = DiskImage.create(96)
+  const port = await freePort()
+  await using registry = await startRegistryProcess(disk.path, port)
+  const names = ['a/one', 'a/two']
+  const known = new Map(
+    names.map((name) => [name, { tags: new Map<string, string>(), deleted: new Set<string>() }]),
+  )
+  const pushing = names.map((name) => pushUntilKilled(registry.url, name, known.get(name)!))
+  for (let round = 0; round < 3; round++) {
+    const sofar = [...known.values()].map(({ tags }) => tags.size)
+    await eventually('more was pushed', () =>
+      [...known.values()].every(({ tags }, index) => tags.size >= (sofar[index] ?? 0) + 3),
+    )
+    // In the middle of further pushes: what is known now was acknowledged before.
+    const acknowledged = [...known].map(
+      ([name, { tags, deleted }]) => [name, new Map(tags), new Set(deleted)] as const,
+    )
+    using left = disk.cut()
+    await using after = await startRegistryProcess(left.path, await freePort())
+    for (const [name, tags, deleted] of acknowledged) {
+      for (const [tag, text] of tags) {
+        // It may have been deleted since.
+        const { status, text: found } = await get(`${after.url}/v2/${name}/manifests/${tag}`)
+        if (status === 404 && mayBeDeleted(tag)) continue
+        assert.equal(found, text, `${name}:${tag}`)
+        await checkBlobs(after.url, name, text)
+      }
+      for (const tag of deleted) {
+        assert.equal((await get(`${after.url}/v2/${name}/manifests/${tag}`)).status, 404)
+      }
+    }
+  }
+  await registry[Symbol.asyncDispose]()
+  await Promise.all(pushing)
 })
 
 const reference = '/usr/bin/docker-registry'

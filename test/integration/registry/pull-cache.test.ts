@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { hash } from 'bcryptjs'
+import { loadConfig } from '../../../src/registry/config.ts'
 import {
   digestOf,
   imageManifest,
@@ -32,11 +34,11 @@ test('an image is pulled through, by a token of the upstream, and served on with
     const url = upstream.url
     const config = await pushBlob(url, 'lib/app', '{}', headers)
     const layer = await pushBlob(url, 'lib/app', 'a layer', headers)
-    const text = imageManifest(config, [layer])
-    await pushManifest(url, { repository: 'lib/app', reference: 'v1' }, text, headers)
+    const first = imageManifest(config, [layer])
+    await pushManifest(url, { repository: 'lib/app', reference: 'v1' }, first, headers)
     const upstreams = [{ prefix: 'hub', url, username: 'puller', password: 'secret', ttl: '0s' }]
     await using cache = await startTestRegistry({ upstreams })
-    assert.equal((await get(`${cache.url}/v2/hub/lib/app/manifests/v1`)).text, text)
+    assert.equal((await get(`${cache.url}/v2/hub/lib/app/manifests/v1`)).text, first)
     assert.equal((await get(`${cache.url}/v2/hub/lib/app/blobs/${layer}`)).text, 'a layer')
     assert.equal((await get(`${cache.url}/v2/hub/lib/app/blobs/${digestOf('none')}`)).status, 404)
     assert.equal((await get(`${cache.url}/v2/hub/lib/none/manifests/v1`)).status, 404)
@@ -130,4 +132,78 @@ test('what is missing upstream is not asked for again at once', async () => {
     assert.equal((await get(`${cache.url}/v2/a/blobs/${digestOf('none')}`)).status, 404)
   }
   assert.equal(upstream.requests.length, 2)
+})
+
+test('of an index the platforms that are wanted alone are fetched', async () => {
+  await using upstream = await startTestRegistry()
+  const platforms = ['linux/amd64', 'linux/arm/v7', 'linux/s390x', 'unknown/unknown']
+  const children = new Map<string, string>()
+  const config = await pushBlob(upstream.url, 'lib/app', '{}')
+  for (const platform of platforms) {
+    const child = imageManifest(config, [], { annotations: { platform } })
+    const reference = digestOf(child)
+    assert.equal((await pushManifest(upstream.url, { repository: 'lib/app', reference }, child)).status, 201)
+    children.set(platform, reference)
+  }
+  const manifests = [...children].map(([platform, digest]) => {
+    const [os, architecture, variant] = platform.split('/')
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+    return { mediaType, digest, size: 1, platform: { os, architecture, variant } }
+  })
+  const type = 'application/vnd.oci.image.index.v1+json'
+  const index = JSON.stringify({ schemaVersion: 2, mediaType: type, manifests })
+  await pushManifest(upstream.url, { repository: 'lib/app', reference: 'v1', type }, index)
+  const upstreams = [{ prefix: 'hub', url: upstream.url, platforms: ['linux/amd64', 'linux/arm'] }]
+  await using cache = await startTestRegistry({ upstreams })
+  const manifest = (reference: string) => get(`${cache.url}/v2/hub/lib/app/manifests/${reference}`)
+  // The index itself is as it is upstream: its digest is what people pin.
+  assert.equal((await manifest('v1')).text, index)
+  const statuses = new Map<string, number>()
+  for (const [platform, digest] of children) statuses.set(platform, (await manifest(digest)).status)
+  assert.deepEqual([...statuses.values()], [200, 200, 404, 200])
+  assert.match(
+    (await manifest(children.get('linux/s390x') ?? '')).text,
+    /images for linux\/s390x are not cached/,
+  )
+})
+
+test('upstreams are chosen by the longest prefix, by the name of the registry, and by a mirror parameter', async () => {
+  const answerAs = (name: string) =>
+    fakeUpstream((_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/vnd.oci.image.manifest.v1+json' })
+      response.end(imageManifest(digestOf(name), []))
+    })
+  using hub = await answerAs('hub')
+  using team = await answerAs('team')
+  const upstreams = [
+    { prefix: 'hub', url: hub.url, hosts: ['hub.local:5000', 'docker.io'] },
+    { prefix: 'hub/team', url: team.url },
+  ]
+  await using cache = await startTestRegistry({ upstreams })
+  const from = async (path: string, host?: string) => {
+    const request = httpRequest(`${cache.url}/v2/${path}`, host === undefined ? {} : { headers: { host } })
+    request.end()
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    const manifest = JSON.parse(await text(response)) as { config?: { digest: string } }
+    return ['hub', 'team'].find((name) => manifest.config?.digest === digestOf(name))
+  }
+  assert.equal(await from('hub/lib/app/manifests/v1'), 'hub')
+  assert.equal(await from('hub/team/app/manifests/v1'), 'team')
+  assert.equal(await from('lib/app/manifests/v2', 'hub.local:5000'), 'hub')
+  assert.equal(await from('lib/app/manifests/v3?ns=docker.io'), 'hub')
+  assert.equal(await from('lib/app/manifests/v4', 'elsewhere.local'), undefined)
+  assert.deepEqual(
+    hub.requests,
+    ['v1', 'v2', 'v3'].map((tag) => `GET /v2/lib/app/manifests/${tag}`),
+  )
+  assert.deepEqual(team.requests, ['GET /v2/app/manifests/v1'])
+})
+
+test('the reference registry variables make a cache of everything', async () => {
+  await using upstream = await startTestRegistry()
+  const layer = await pushBlob(upstream.url, 'lib/app', 'a layer')
+  const environment = { REGISTRY_PROXY_REMOTEURL: upstream.url }
+  const { upstreams } = await loadConfig({ file: undefined, environment, flags: {} })
+  await using cache = await startTestRegistry({ upstreams: [{ url: upstreams[0]?.url }] })
+  assert.equal((await get(`${cache.url}/v2/lib/app/blobs/${layer}`)).text, 'a layer')
 })
