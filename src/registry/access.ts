@@ -3,6 +3,7 @@ import type { Clock } from '../lib/clock.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { RegistryConfig } from './config.ts'
 import type { Exchange } from './exchange.ts'
+import { Issuer } from './issuer.ts'
 import { openGate, type Gate } from './gate.ts'
 import { Rules } from './rules.ts'
 import type { SharedKeys } from './shared-keys.ts'
@@ -15,7 +16,12 @@ import { Users } from './users.ts'
 export type Access = { gate: Gate; issueToken?: (exchange: Exchange) => Promise<void> }
 
 /** What outlives a reload: tokens that were issued stay good. */
-export type AccessMemory = { tokens: TokenService | undefined; sharedKeys: SharedKeys | undefined }
+export type AccessMemory = {
+  tokens: TokenService | undefined
+  sharedKeys: SharedKeys | undefined
+  /** Names of repositories after one. */
+  repositories: (last: string, limit: number) => string[]
+}
 
 /** Reads users and certificates, and builds the gate. Throws `invalid`. */
 export async function createAccess(
@@ -49,6 +55,16 @@ export async function createAccess(
       outside === undefined || outsideTokens === undefined
         ? undefined
         : { tokens: outsideTokens, realm: outside.realm },
+    issuer:
+      outside?.signIn === true && outsideTokens !== undefined
+        ? new Issuer({
+            realm: outside.realm,
+            service,
+            tokens: outsideTokens,
+            clock,
+            repositories: memory.repositories,
+          })
+        : undefined,
     service,
     cache: new TokenCache(clock),
     externalUrl: config.externalUrl,

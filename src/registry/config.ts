@@ -122,6 +122,8 @@ const schema = z.strictObject({
           /** Files: certificates and public keys in PEM, and a JSON Web Key Set. One of them is needed. */
           certificates: text.default(''),
           jwks: text.default(''),
+          /** Whether the page passes names and passwords of people who sign in on to the realm. */
+          signIn: z.boolean().default(false),
         })
         .optional(),
     })

@@ -10,8 +10,10 @@ export type Caller = {
   /** Empty for somebody who did not say. */
   readonly name: string
   may(action: Action, repository: string): boolean
-  /** Whether listings show the repository. */
+  /** Whether listings show the repository, and the page what is in it. */
   sees(repository: string): boolean
+  /** Whether the catalog names all repositories, whatever else the caller may do with them. */
+  readonly seesCatalog?: boolean
   /** Whether they may collect, and read what concerns the whole registry. */
   readonly isAdmin: boolean
 }

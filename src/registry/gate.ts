@@ -16,10 +16,19 @@ export interface PasswordSignIn {
   caller(name: string): Caller
 }
 
+/** Signing in at an issuer of tokens: who has signed in is asked for again and again, since rights may change there. */
+export interface IssuerSignIn {
+  /** Somebody with a name and password; undefined where one of them is wrong. */
+  callerOf(proof: { name: string; password: string }): Promise<Caller | undefined>
+}
+
 /** See the file's head. */
 export interface Gate {
-  /** How people sign in: by password; not at all, where everybody may do everything; with tokens that others issue. */
-  readonly signIn: PasswordSignIn | 'open' | 'elsewhere'
+  /**
+   * How people sign in on the page: by password, here or at an issuer; not at all, where everybody may do everything;
+   * with tokens that others issue, which the page has none of.
+   */
+  readonly signIn: PasswordSignIn | IssuerSignIn | 'open' | 'elsewhere'
   /** Who asks. Throws UNAUTHORIZED for wrong proofs; somebody without any is nobody, not an error. */
   identify(request: IncomingMessage): Promise<Caller>
   /** Whether a caller counts as signed in for `GET /v2/`. */

@@ -277,7 +277,8 @@ export async function startRegistry({
   const current = () => started.registry?.config ?? config
   const store = undo.use(await openStore(config, { clock, log, current }))
   const sharedKeys = store.driver.isShared ? new SharedKeys(store.driver, clock) : undefined
-  const memory: AccessMemory = { tokens: undefined, sharedKeys }
+  const repositories = (last: string, limit: number) => store.index.repositories(last, limit)
+  const memory: AccessMemory = { tokens: undefined, sharedKeys, repositories }
   const access = await createAccess(config, clock, memory)
   const registry = new Registry({ config, log, clock, store, access, memory })
   started.registry = registry

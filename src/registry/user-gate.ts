@@ -2,12 +2,13 @@
 import type { IncomingMessage } from 'node:http'
 import { RegistryError } from './errors.ts'
 import type { Action, Caller, Exchange } from './exchange.ts'
-import type { Gate, Need, PasswordSignIn } from './gate.ts'
+import type { Gate, IssuerSignIn, Need, PasswordSignIn } from './gate.ts'
 import { schemeOfRequest } from './handling.ts'
+import type { Issuer } from './issuer.ts'
 import { isRepositoryName } from './names.ts'
 import { allActions, type Rules } from './rules.ts'
 import type { OutsideTokens } from './outside-tokens.ts'
-import type { Grant, TokenCache, TokenService, VerifiedToken } from './tokens.ts'
+import type { Grant, TokenCache, TokenService } from './tokens.ts'
 import { parseBasic, type Users } from './users.ts'
 
 /** What the gate is made of; without tokens it speaks Basic alone. */
@@ -17,6 +18,8 @@ export type UserGateOptions = {
   realm: string
   tokens: TokenService | undefined
   outside: { tokens: OutsideTokens; realm: string } | undefined
+  /** Where people may sign in on the page with the name and password that the issuer knows. */
+  issuer: Issuer | undefined
   service: string
   cache: TokenCache
   externalUrl: string
@@ -32,19 +35,26 @@ export class UserGate implements Gate {
   readonly #options: UserGateOptions
   // Callers whose proof was a token: they may be lacking a scope rather than the right.
   readonly #bearers = new WeakSet<Caller>()
-  readonly signIn: PasswordSignIn | 'elsewhere'
+  readonly signIn: PasswordSignIn | IssuerSignIn | 'elsewhere'
 
   constructor(options: UserGateOptions) {
     this.#options = options
-    const { users } = options
-    this.signIn =
-      users === undefined
-        ? 'elsewhere'
-        : {
-            check: (name, password) => this.#isRight({ name, password }),
-            secretOf: (name) => users.hashOf(name),
-            caller: (name) => this.#caller(name),
-          }
+    const { users, issuer } = options
+    if (users !== undefined) {
+      this.signIn = {
+        check: (name, password) => this.#isRight({ name, password }),
+        secretOf: (name) => users.hashOf(name),
+        caller: (name) => this.#caller(name),
+      }
+    } else if (issuer === undefined) this.signIn = 'elsewhere'
+    else {
+      this.signIn = {
+        callerOf: async (proof) => {
+          const access = await issuer.access(proof)
+          return access === undefined ? undefined : this.#tokenCaller(access.subject, access.grants)
+        },
+      }
+    }
   }
 
   async identify(request: IncomingMessage): Promise<Caller> {
@@ -134,29 +144,30 @@ export class UserGate implements Gate {
       (await tokens?.verify(text)) ?? (await outside?.tokens.verify(text)) ?? undefined
     const verified = await cache.get(token, verify)
     if (verified === undefined) throw this.#challenge(request, undefined, 'invalid_token')
-    const caller = this.#tokenCaller(verified)
+    const caller = this.#tokenCaller(verified.subject, verified.access)
     this.#bearers.add(caller)
     return caller
   }
 
-  #tokenCaller({ subject, access }: VerifiedToken): Caller {
+  #tokenCaller(subject: string, access: readonly Grant[]): Caller {
     const { outside, rules } = this.#options
     const grants = (action: Action, repository: string) =>
       access.some(
         ({ type, name, actions }) =>
           type === 'repository' && name === repository && (actions.includes(action) || actions.includes('*')),
       )
-    const seesAll = access.some(
-      ({ type, name, actions }) => type === 'registry' && name === 'catalog' && actions.includes('*'),
-    )
     return {
       name: subject,
       may: grants,
       isAdmin: false,
-      // A listing shows what the user may pull; only of tokens that others issue the rules say nothing.
+      // A listing shows what the user may pull; of tokens that others issue the rules say nothing.
       sees: (repository) =>
-        grants('pull', repository) ||
-        (outside === undefined ? rules.allows(subject, 'pull', repository) : seesAll),
+        grants('pull', repository) || (outside === undefined && rules.allows(subject, 'pull', repository)),
+      seesCatalog:
+        outside !== undefined &&
+        access.some(
+          ({ type, name, actions }) => type === 'registry' && name === 'catalog' && actions.includes('*'),
+        ),
     }
   }
 
