@@ -66,16 +66,7 @@ export async function openStore(
     }),
   )
   const cards = new Cards(index, journal)
-  if (changes === undefined) journal.wake()
-  // Of a shared tree others may have made more than is known here, and what was not told to them counts no more.
-  if (!isBuiltFrom(index, driver) || (changes !== undefined && (changes.isBehind || journal.hasEntries))) {
-    const undone = journal.discard()
-    // Some of it may be in the tree without anybody having been told.
-    if (undone.length > 0) await changes?.append(undone)
-    await changes?.skip()
-    const result = await rebuildIndex({ index, driver, cards, clock, log })
-    if (result.blobs > 0) log.info('index built from the folder', result)
-  }
+  await catchUp({ index, driver, journal, cards, changes, clock, log })
   const leases = new Leases(clock, config.collect.grace)
   const uploads = new Uploads({
     directory: join(data, 'wharf', 'uploads'),
@@ -114,6 +105,23 @@ export async function openStore(
     collectFlag,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** Sees to it that the index is that of the tree. */
+async function catchUp(
+  parts: Pick<RegistryStore, 'index' | 'driver' | 'journal' | 'cards' | 'changes' | 'clock'> & { log: Log },
+): Promise<void> {
+  const { index, driver, journal, changes, log } = parts
+  if (changes === undefined) journal.wake()
+  // Of a shared tree others may have made more than is known here, and what was not told to them counts no more.
+  const isLost = changes !== undefined && (changes.isBehind || journal.hasEntries)
+  if (isBuiltFrom(index, driver) && !isLost) return
+  const undone = journal.discard()
+  // Some of it may be in the tree without anybody having been told.
+  if (undone.length > 0) await changes?.append(undone)
+  await changes?.skip()
+  const result = await rebuildIndex(parts)
+  if (result.blobs > 0) log.info('index built from the folder', result)
 }
 
 async function openIndex(path: string): Promise<RegistryIndex> {

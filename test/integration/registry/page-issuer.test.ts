@@ -1,5 +1,6 @@
 /** The web page of a registry whose users an outside issuer knows: signing in there, and seeing what it allows. */
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { after, before, test } from 'node:test'
 import {
   pageRequestHeader,
@@ -143,7 +144,7 @@ test('a password that has changed, and an issuer that is away, lying or far', as
   issuer.users.set('bob', 'another')
   assert.deepEqual(await bob.names(), [])
   issuer.users.set('bob', 'bob-pass')
-  const replies: ((response: import('node:http').ServerResponse) => void)[] = [
+  const replies: ((response: ServerResponse) => void)[] = [
     (response) => response.writeHead(500).end(),
     (response) => response.end('{"token":"a.b.c"}'),
     (response) => response.end('nonsense'),
