@@ -83,7 +83,7 @@ export class ArchiveFiles implements AsyncDisposable {
     this.#files.set(name, path)
     const file = await open(path, 'wx', 0o600)
     try {
-      const writer = new BufferedWriter((bytes, position) => file.write(bytes, 0, bytes.length, position))
+      const writer = new BufferedWriter((chunks, position) => file.writev(chunks, position))
       for await (const { position, bytes } of content) await writer.write(bytes, position)
       await writer.flush()
       if (header.sparse !== undefined) await file.truncate(header.size)
@@ -104,12 +104,12 @@ const bufferBytes = 1 << 20
 
 /** Gathers small chunks, so that a file costs a few calls to the thread pool instead of one a chunk. */
 class BufferedWriter {
-  readonly #write: (bytes: Buffer, position: number) => Promise<{ bytesWritten: number }>
+  readonly #write: (chunks: Buffer[], position: number) => Promise<{ bytesWritten: number }>
   #chunks: Buffer[] = []
   #length = 0
   #position = 0
 
-  constructor(write: (bytes: Buffer, position: number) => Promise<{ bytesWritten: number }>) {
+  constructor(write: (chunks: Buffer[], position: number) => Promise<{ bytesWritten: number }>) {
     this.#write = write
   }
 
@@ -124,17 +124,25 @@ class BufferedWriter {
   }
 
   async flush(): Promise<void> {
-    const bytes =
-      this.#chunks.length === 1 ? (this.#chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#chunks)
+    let chunks = this.#chunks
     this.#chunks = []
     this.#length = 0
-    for (let written = 0; written < bytes.length;) {
-      const rest = bytes.subarray(written)
-      const { bytesWritten } = await this.#write(rest, this.#position)
-      written += bytesWritten
+    while (chunks.length > 0) {
+      const { bytesWritten } = await this.#write(chunks, this.#position)
       this.#position += bytesWritten
+      chunks = after(chunks, bytesWritten)
     }
   }
+}
+
+/** What is left of chunks after so many bytes. */
+function after(chunks: Buffer[], bytes: number): Buffer[] {
+  let left = bytes
+  return chunks.flatMap((chunk) => {
+    const gone = Math.min(left, chunk.length)
+    left -= gone
+    return gone === chunk.length ? [] : [chunk.subarray(gone)]
+  })
 }
 
 function clean(name: string): string {

@@ -9,7 +9,7 @@ import { copyTree } from '../kernel/copy-tree.ts'
 import { syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
 import { errorCode } from '../spec/errors.ts'
-import { decompress } from '../lib/decompress.ts'
+import { openCompressed } from '../lib/decompress.ts'
 import { ExternalGarbage } from '../lib/external-garbage.ts'
 import type { JobContext } from '../lib/worker-jobs.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
@@ -122,21 +122,21 @@ async function unpack(
       ? hashedFile(job.source, blobHash, counted)
       : hashedGrowingFile(job.source, job.growing, { hash: blobHash, counted, context })
   const garbage = new ExternalGarbage()
-  for await (const chunk of decompress(source)) {
+  const { isCompressed, plain } = await openCompressed(source)
+  // What is not compressed has been hashed on its way in.
+  const isHashed = !isCompressed && job.algorithm === 'sha256'
+  for await (const chunk of plain) {
     context.check()
     garbage.add(chunk.length)
-    tarHash.update(chunk)
+    if (!isHashed) tarHash.update(chunk)
     if (writer === undefined || decoder.ended) continue
     for (const event of decoder.push(chunk)) writer.handle(event)
   }
   if (writer !== undefined) decoder.finish()
   const written = writer?.finish() ?? { size: 0, implied: [] }
-  return {
-    blobDigest: `${job.algorithm}:${blobHash.digest('hex')}`,
-    blobBytes: counted.bytes,
-    diffId: `sha256:${tarHash.digest('hex')}`,
-    ...written,
-  }
+  const blobDigest = `${job.algorithm}:${blobHash.digest('hex')}`
+  const diffId = isHashed ? blobDigest : `sha256:${tarHash.digest('hex')}`
+  return { blobDigest, blobBytes: counted.bytes, diffId, ...written }
 }
 
 /** The file's bytes. A few buffers go round: a chunk is valid until three more have been asked for. */

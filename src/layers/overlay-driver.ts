@@ -13,6 +13,7 @@ import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unmount, unmountInBackground } from '../kernel/mount.ts'
 import type { OverlayMount } from '../kernel/overlay.ts'
+import { spreadDirectories } from '../kernel/spread-directories.ts'
 import { pathExists } from '../lib/path-exists.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
@@ -64,6 +65,7 @@ export class OverlayDriver implements StorageDriver {
     for (const part of ['layers', 'writable', 'drafts', join('layers', noLayer, 'diff')]) {
       await mkdir(this.#path(part), { recursive: true, mode: 0o711 })
     }
+    for (const part of ['writable', 'drafts']) spreadDirectories(this.#path(part))
     for (const draft of await readdir(this.#path('drafts'))) {
       const path = this.#path('drafts', draft)
       if (isMounted(path, 'merged')) unmount(join(path, 'merged'), { detached: true })

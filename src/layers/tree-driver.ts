@@ -10,6 +10,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { spreadDirectories } from '../kernel/spread-directories.ts'
 import { pathExists } from '../lib/path-exists.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
@@ -64,6 +65,7 @@ export class TreeDriver implements StorageDriver {
     for (const part of ['layers', 'writable', 'drafts', join('layers', noLayer)]) {
       await mkdir(this.#path(part), { recursive: true, mode: 0o711 })
     }
+    for (const part of ['writable', 'drafts']) spreadDirectories(this.#path(part))
     const none = this.#path('layers', noLayer, 'tree')
     if (!(await pathExists(none))) await this.#options.trees.create(none)
     for (const draft of await readdir(this.#path('drafts'))) {

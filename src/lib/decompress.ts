@@ -27,12 +27,26 @@ function detectCompression(start: Uint8Array): Compression {
 
 /** The plain bytes of `source`. Throws what the decompressor says about damaged data. */
 export async function* decompress(source: ByteSource): AsyncGenerator<Buffer, void, void> {
+  const { plain } = await openCompressed(source)
+  yield* plain
+}
+
+/** As `decompress`, and tells whether there is anything to decompress. `plain` must be read or closed. */
+export async function openCompressed(
+  source: ByteSource,
+): Promise<{ isCompressed: boolean; plain: AsyncGenerator<Buffer, void, void> }> {
   const { start, rest } = await peek(source)
   const compression = detectCompression(start)
-  if (compression === 'none') yield* rest
-  else if (compression === 'gzip') yield* through(createGunzip({ chunkSize: pieceBytes }), rest)
-  else if (compression === 'zstd') yield* zstdFrames(rest)
-  else yield* filterTool(compression, rest)
+  if (compression === 'none') return { isCompressed: false, plain: rest }
+  return { isCompressed: true, plain: decompressed(compression, rest) }
+}
+
+function decompressed(
+  compression: Exclude<Compression, 'none'>,
+  rest: AsyncGenerator<Buffer>,
+): AsyncGenerator<Buffer, void, void> {
+  if (compression === 'gzip') return through(createGunzip({ chunkSize: pieceBytes }), rest)
+  return compression === 'zstd' ? zstdFrames(rest) : filterTool(compression, rest)
 }
 
 const pieceBytes = 256 * 1024

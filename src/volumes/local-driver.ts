@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import { mountTable } from '../kernel/mount-table.ts'
 import { unmount } from '../kernel/mount.ts'
+import { spreadDirectories } from '../kernel/spread-directories.ts'
 import { mountLocalVolume } from './local-mount.ts'
 import type { DriverVolume, OwnVolumeDriver } from './volume-driver.ts'
 
@@ -25,6 +26,7 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
   readonly #users = new Map<string, Set<string>>()
   /** Volumes known to be plain directories, on which nothing is mounted. */
   readonly #plain = new Set<string>()
+  #isSetUp = false
 
   /** `root` is the data root's `volumes` directory. */
   constructor(root: string) {
@@ -34,11 +36,19 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
   async create(name: string, options: Readonly<Record<string, string>>): Promise<void> {
     validateName(name)
     validateOptions(options)
+    await this.#setUp()
     await mkdir(join(this.#root, name), { recursive: true, mode: 0o701 })
     await mkdir(this.path(name), { recursive: true, mode: 0o755 })
     // Not synced: the row's commit takes the directories along where the file system has one journal, and elsewhere
     // `mount` makes again what a power cut took, which is empty.
     if (options['device'] === undefined) this.#plain.add(name)
+  }
+
+  async #setUp(): Promise<void> {
+    if (this.#isSetUp) return
+    await mkdir(this.#root, { recursive: true, mode: 0o701 })
+    spreadDirectories(this.#root)
+    this.#isSetUp = true
   }
 
   async remove(name: string): Promise<void> {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import { textColumn } from '../../../src/store/database.ts'
 import { eventually } from '../../fixtures/processes.ts'
 import {
   digestOf,
@@ -66,7 +67,7 @@ test('a hundred thousand open uploads hold up nobody, and expire', async () => {
 
   // Any of them can be gone on with, and those that are do not expire with the others.
   clock.ms += 30 * 60_000
-  const id = String(index.database.get('SELECT id FROM uploads LIMIT 1 OFFSET 50000')?.['id'])
+  const id = textColumn(index.database.get('SELECT id FROM uploads LIMIT 1 OFFSET 50000'), 'id')
   const path = `${r.url}/v2/many/blobs/uploads/${id}`
   assert.equal((await fetch(path, { method: 'PATCH', body: 'going on' })).status, 202)
 

@@ -43,6 +43,8 @@ async function fill(url: string, repository: string): Promise<void> {
   assert.equal(status, 201, body)
 }
 
+type Answers = { status: PageStatus; repositories: PageRepositories; repository: PageRepository }
+
 /** A visitor of the page with a cookie of its own. */
 class Visitor {
   readonly #url: string
@@ -68,13 +70,17 @@ class Visitor {
     return { status: answer.status, headers: answer.headers, text: await answer.text() }
   }
 
-  async get<T>(path: string): Promise<{ status: number; body: T }> {
-    const answer = await fetch(`${this.#url}/console/api/${path}`, { headers: { Cookie: this.cookie } })
-    return { status: answer.status, body: (await answer.json()) as T }
+  async get<Path extends keyof Answers>(
+    path: Path,
+    query = '',
+  ): Promise<{ status: number; body: Answers[Path] }> {
+    const url = `${this.#url}/console/api/${path}${query}`
+    const answer = await fetch(url, { headers: { Cookie: this.cookie } })
+    return { status: answer.status, body: (await answer.json()) as Answers[Path] }
   }
 
   async names(): Promise<string[]> {
-    return (await this.get<PageRepositories>('repositories')).body.repositories.map(({ name }) => name)
+    return (await this.get('repositories')).body.repositories.map(({ name }) => name)
   }
 }
 
@@ -82,17 +88,17 @@ test('people sign in with what the issuer knows, and see and do what it allows',
   await using r = await startRegistry()
   for (const repository of ['team/app', 'team/secret']) await fill(r.url, repository)
   const [alice, bob, nobody] = [new Visitor(r.url), new Visitor(r.url), new Visitor(r.url)]
-  assert.equal((await nobody.get<PageStatus>('status')).body.signIn, 'password')
+  assert.equal((await nobody.get('status')).body.signIn, 'password')
   assert.deepEqual(await nobody.names(), [])
   assert.equal(await bob.signIn('bob', 'wrong'), 401)
   assert.equal(bob.cookie, '')
   assert.equal(await bob.signIn('bob', 'bob-pass'), 200)
   assert.equal(await alice.signIn('alice', 'alice-pass'), 200)
-  assert.equal((await bob.get<PageStatus>('status')).body.user, 'bob')
+  assert.equal((await bob.get('status')).body.user, 'bob')
   assert.deepEqual(await alice.names(), ['team/app', 'team/secret'])
   assert.deepEqual(await bob.names(), ['team/app'])
   assert.equal((await bob.get('manifest?repository=team/secret&reference=v1')).status, 404)
-  const { body: app } = await bob.get<PageRepository>('repository?repository=team/app')
+  const { body: app } = await bob.get('repository', '?repository=team/app')
   assert.deepEqual([app.mayDescribe, app.mayDelete], [false, false])
   const deletion = { repository: 'team/app', tags: ['v1'] }
   assert.equal((await bob.post('delete', deletion)).status, 403)
@@ -165,7 +171,7 @@ test('a password that has changed, and an issuer that is away, lying or far', as
 test('nobody is asked for a password that the registry is not told to pass on', async () => {
   await using r = await startRegistry({ signIn: false })
   const visitor = new Visitor(r.url)
-  assert.equal((await visitor.get<PageStatus>('status')).body.signIn, 'elsewhere')
+  assert.equal((await visitor.get('status')).body.signIn, 'elsewhere')
   issuer.asked.length = 0
   assert.equal(await visitor.signIn('alice', 'alice-pass'), 401)
   assert.deepEqual(issuer.asked, [])
