@@ -43,7 +43,12 @@ async function fill(url: string, repository: string): Promise<void> {
   assert.equal(status, 201, body)
 }
 
-type Answers = { status: PageStatus; repositories: PageRepositories; repository: PageRepository }
+type Answers = {
+  status: PageStatus
+  repositories: PageRepositories
+  repository: PageRepository
+  manifest: unknown
+}
 
 /** A visitor of the page with a cookie of its own. */
 class Visitor {
@@ -97,7 +102,7 @@ test('people sign in with what the issuer knows, and see and do what it allows',
   assert.equal((await bob.get('status')).body.user, 'bob')
   assert.deepEqual(await alice.names(), ['team/app', 'team/secret'])
   assert.deepEqual(await bob.names(), ['team/app'])
-  assert.equal((await bob.get('manifest?repository=team/secret&reference=v1')).status, 404)
+  assert.equal((await bob.get('manifest', '?repository=team/secret&reference=v1')).status, 404)
   const { body: app } = await bob.get('repository', '?repository=team/app')
   assert.deepEqual([app.mayDescribe, app.mayDelete], [false, false])
   const deletion = { repository: 'team/app', tags: ['v1'] }
