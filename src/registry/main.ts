@@ -1,5 +1,6 @@
 /** The registry's process: reads the command line and the environment once, and runs one of its commands. */
 import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { flag, parseFlags } from '../lib/flags.ts'
 import { systemClock } from '../lib/clock.ts'
 import { createLog, type Log } from '../lib/log.ts'
@@ -7,6 +8,7 @@ import { TaskGroup } from '../lib/task-group.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import { collect } from './collect.ts'
 import { loadConfig, type RegistryConfig } from './config.ts'
+import { htpasswdLine } from './htpasswd.ts'
 import { rebuildIndex } from './rebuild.ts'
 import { startRegistry } from './registry.ts'
 import { openStore } from './store.ts'
@@ -23,6 +25,7 @@ const usage = `usage: wharf-registry COMMAND [--config FILE] [--data DIR]
   serve [--addr HOST:PORT]        run the registry in the foreground
   index                           build the index anew from the folder
   collect [--dry-run] [--untagged]  remove what nothing needs, while no registry runs
+  htpasswd NAME                   print a line for the file of users; the password comes on standard input
 
 A registry that runs is told to collect by POST /_wharf/collect, and reads its configuration again on SIGHUP.`
 
@@ -31,6 +34,13 @@ async function main(args: readonly string[], environment: NodeJS.ProcessEnv): Pr
   const { values, given, args: extra, help } = parseFlags(flags, rest)
   if (help || command === '--help') {
     process.stdout.write(`${usage}\n`)
+    return 0
+  }
+  if (command === 'htpasswd') {
+    const [name, ...more] = extra
+    if (name === undefined || more.length > 0) throw new EngineError('invalid', usage)
+    const password = (await text(process.stdin)).split(/\r?\n/)[0] ?? ''
+    process.stdout.write(await htpasswdLine(name, password))
     return 0
   }
   if (extra.length > 0) throw new EngineError('invalid', usage)

@@ -3,8 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { hash } from 'bcryptjs'
-import { Users } from './users.ts'
+import { compare, hash } from 'bcryptjs'
+import { htpasswdLine } from './htpasswd.ts'
+import { parseHtpasswd, Users } from './users.ts'
 
 let folder = ''
 before(async () => {
@@ -26,7 +27,6 @@ async function usersOf(lines: Record<string, string>) {
   const count = { comparisons: 0 }
   const users = new Users(path, clock, async (password, expected) => {
     count.comparisons += 1
-    const { compare } = await import('bcryptjs')
     return await compare(password, expected)
   })
   await users.load()
@@ -64,4 +64,14 @@ test('what bcrypt would cut off does not count as the password', async () => {
   const { users } = await usersOf({ carol: long })
   assert.equal(await users.check('carol', long), true)
   assert.equal(await users.check('carol', `${long}y`), false)
+})
+
+test('a line that is made here is one that is read here', async () => {
+  const line = await htpasswdLine('dave', 'a secret: with colons')
+  const hashed = parseHtpasswd(line).get('dave') ?? ''
+  assert.ok(await compare('a secret: with colons', hashed))
+  for (const name of ['', 'a:b', '#x', 'a\nb'])
+    await assert.rejects(htpasswdLine(name, 'x'), /not a user's name/)
+  await assert.rejects(htpasswdLine('dave', ''), /no password/)
+  await assert.rejects(htpasswdLine('dave', 'x'.repeat(73)), /72 bytes/)
 })

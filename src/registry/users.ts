@@ -16,8 +16,8 @@ const rememberedMs = 60_000
 const mostRemembered = 10_000
 // Of a random password, at the cost that htpasswd uses.
 const nobodysHash = '$2b$05$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy'
-// bcrypt reads no further (and some readers stop at a NUL).
-const mostPasswordBytes = 72
+/** bcrypt reads no further (and some readers stop at a NUL). */
+export const mostPasswordBytes = 72
 const parallelChecks = 2
 
 /** See the file's head. */

@@ -5,6 +5,7 @@ import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 import { buildConsole, newPage, startBrowser, type TestBrowser } from '../fixtures/browser.ts'
 import { enterOwnNetwork } from '../fixtures/own-network.ts'
+import { issuerService, startTokenIssuer } from '../fixtures/token-issuer.ts'
 import { hostileText, Pusher, startPageRegistry } from '../fixtures/page-registry.ts'
 import { startTestRegistry, type TestRegistry } from '../fixtures/test-registry.ts'
 
@@ -388,6 +389,28 @@ test('the theme goes from the system’s to the reader’s own, and stays', asyn
   await page.getByRole('button', { name: 'Theme: system' }).waitFor()
   assert.equal(await background(), dark)
   await page.emulateMedia({ colorScheme: null })
+})
+
+test('who an outside issuer knows signs in with its name and password', async () => {
+  await using issuer = await startTokenIssuer()
+  issuer.users.set('carol', 'carol-pass')
+  issuer.rights.set('carol team/app', ['pull', 'push', 'delete'])
+  const outside = { ...issuer.settings, signIn: true }
+  await using own = await startTestRegistry({ tokens: { service: issuerService, outside } })
+  const token = await issuer.token('carol', 'repository:team/app:pull,push')
+  await new Pusher(own.url, { Authorization: `Bearer ${token}` }).image('team/app', ['v1'])
+  const { page: other, complaints: heard } = await newPage(browser.context)
+  await other.goto(`${own.url}/#/team/app`)
+  await other.getByRole('button', { name: 'Sign in' }).first().click()
+  await other.getByLabel('Name').fill('carol')
+  await other.getByLabel('Password').fill('carol-pass')
+  await other.keyboard.press('Enter')
+  await other.getByRole('link', { name: 'v1', exact: true }).click()
+  await other.getByText('linux/amd64').first().waitFor()
+  await other.getByRole('button', { name: 'Sign out' }).click()
+  await other.getByRole('button', { name: 'Sign in' }).first().waitFor()
+  assert.deepEqual(heard, [])
+  await other.close()
 })
 
 test('nothing was complained of: no script failed, and the page kept to its own policy', () => {

@@ -31,12 +31,8 @@ async function startRegistry(more: object = {}) {
 }
 
 async function fill(url: string, repository: string): Promise<void> {
-  const basic = Buffer.from('alice:alice-pass').toString('base64')
-  const scope = `repository:${repository}:pull,push`
-  const answer = await fetch(`${issuer.settings.realm}?service=${issuerService}&scope=${scope}`, {
-    headers: { Authorization: `Basic ${basic}` },
-  })
-  const headers = { Authorization: `Bearer ${((await answer.json()) as { token: string }).token}` }
+  const token = await issuer.token('alice', `repository:${repository}:pull,push`)
+  const headers = { Authorization: `Bearer ${token}` }
   const config = await pushBlob(url, repository, '{}', headers)
   const text = imageManifest(config, [])
   const { status, body } = await pushManifest(url, { repository, reference: 'v1' }, text, headers)
@@ -186,10 +182,7 @@ test('a token for the catalog names repositories, and opens none of them', async
   await using r = await startRegistry()
   await fill(r.url, 'team/secret')
   issuer.rights.set('bob catalog', ['*'])
-  const basic = Buffer.from('bob:bob-pass').toString('base64')
-  const scope = `${issuer.settings.realm}?service=${issuerService}&scope=registry:catalog:*`
-  const answer = await fetch(scope, { headers: { Authorization: `Basic ${basic}` } })
-  const headers = { Authorization: `Bearer ${((await answer.json()) as { token: string }).token}` }
+  const headers = { Authorization: `Bearer ${await issuer.token('bob', 'registry:catalog:*')}` }
   const catalog = await fetch(`${r.url}/v2/_catalog`, { headers })
   assert.deepEqual(await catalog.json(), { repositories: ['team/secret'] })
   for (const path of [
