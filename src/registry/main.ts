@@ -78,11 +78,15 @@ async function serve(config: RegistryConfig, log: Log, load: () => Promise<Regis
   }
   await using registry = await startRegistry({ config, log })
   await using tasks = new TaskGroup(log)
+  let reloading: Promise<void> = Promise.resolve()
   process.on('SIGHUP', () => {
-    tasks.run('reload', async () => {
+    // One after the other: what was read last holds.
+    const before = reloading.catch(() => {})
+    reloading = before.then(async () => {
       await registry.reload(await load())
       log.info('configuration reloaded')
     })
+    tasks.run('reload', () => reloading)
   })
   const { address, port } = registry.address
   log.info('registry started', { address, port, data: config.data })

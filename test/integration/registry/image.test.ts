@@ -7,11 +7,22 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { imageArchive } from '../../../tools/images/busybox.ts'
 import { registryImage } from '../../../tools/images/registry.ts'
+import { newPage, startBrowser } from '../../fixtures/browser.ts'
 import { eventually } from '../../fixtures/processes.ts'
 import { freePort } from '../../fixtures/registry-process.ts'
 import { projectRoot, startDaemon } from '../../fixtures/test-daemon.ts'
 
 const isPageBuilt = existsSync(join(projectRoot, 'build/console/registry'))
+
+/** A click on a repository lists its tags. */
+async function clickThrough(url: string): Promise<void> {
+  await using browser = await startBrowser()
+  const { page, complaints } = await newPage(browser.context)
+  await page.goto(url)
+  await page.getByRole('link', { name: 'bb', exact: true }).click()
+  await page.getByRole('link', { name: 'test', exact: true }).waitFor()
+  assert.deepEqual(complaints, [])
+}
 
 test('a registry in a container serves what is pushed to it, keeps it in its folder, and can be linked to', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'wharf-registry-image-'))
@@ -56,6 +67,7 @@ test('a registry in a container serves what is pushed to it, keeps it in its fol
 
     const page = await (await fetch(`http://${host}/`)).text()
     assert.match(page, isPageBuilt ? /<!doctype html>/i : /web page is not built/)
+    if (isPageBuilt && existsSync('/usr/bin/chromium')) await clickThrough(`http://${host}/`)
 
     const linked = 'run --rm --link reg_svr:rs busybox wget -qO- http://rs:5000/v2/_catalog'
     assert.equal(await wharf(linked), '{"repositories":["bb"]}\n')
