@@ -2,6 +2,7 @@
 import type { Cards } from './cards.ts'
 import type { RegistryEvents } from './events.ts'
 import type { Follower } from './follower.ts'
+import type { Peers } from './peers.ts'
 import type { PullCache } from './pull-cache.ts'
 import type { RegistryIndex } from './registry-index.ts'
 import type { Repositories } from './repositories.ts'
@@ -37,4 +38,6 @@ export type App = {
   cache: PullCache
   /** Where other processes use the storage too. */
   follower: Follower | undefined
+  /** Where they may be sent what is about each other's uploads. */
+  peers: Peers | undefined
 }

@@ -86,6 +86,8 @@ const s3 = z.strictObject({
   /** Sends clients to the bucket for blobs. */
   redirect: z.boolean().default(false),
   redirectExpiry: duration.default(20 * 60_000),
+  /** Where other processes on the bucket reach this one, to pass pieces of its uploads on. */
+  peer: z.url({ protocol: /^https?$/ }).optional(),
   /** How old an answer may be when other processes use the bucket too. */
   follow: duration.default(1_000),
 })

@@ -79,13 +79,14 @@ async function serve(config: RegistryConfig, log: Log, load: () => Promise<Regis
   await using registry = await startRegistry({ config, log })
   await using tasks = new TaskGroup(log)
   let reloading: Promise<void> = Promise.resolve()
+  const reloadAfter = async (before: Promise<void>) => {
+    await before.catch(() => {})
+    await registry.reload(await load())
+    log.info('configuration reloaded')
+  }
   process.on('SIGHUP', () => {
     // One after the other: what was read last holds.
-    const before = reloading.catch(() => {})
-    reloading = before.then(async () => {
-      await registry.reload(await load())
-      log.info('configuration reloaded')
-    })
+    reloading = reloadAfter(reloading)
     tasks.run('reload', () => reloading)
   })
   const { address, port } = registry.address

@@ -94,6 +94,7 @@ export class Registry implements AsyncDisposable {
       events,
       cache,
       follower: parts.store.follower,
+      peers: parts.store.peers,
     }
     events.listen(({ action, kind }) => this.#metrics.event(action, kind))
     this.#pageApi = new PageApi({
@@ -213,6 +214,7 @@ export class Registry implements AsyncDisposable {
         // Who has no requests must not miss what is trimmed one day.
         await this.store.follower?.now()
         await this.store.changes?.trim()
+        await this.store.peers?.renew()
         if (isDue) await this.collect({})
       } catch (error) {
         // A full disk, say: the next round may do better.

@@ -206,6 +206,8 @@ export class RegistryServer {
     if (handler === undefined) {
       throw new RegistryError('UNSUPPORTED', { headers: { Allow: Object.keys(byMethod).join(', ') } })
     }
+    const isElsewhere = route.kind === 'upload' && app.peers !== undefined && !app.uploads.has(route.id)
+    if (isElsewhere && (await app.peers?.passOn(exchange, route.id)) === true) return
     await this.#handle(handler, exchange, route)
   }
 

@@ -13,6 +13,7 @@ import { Journal } from './journal.ts'
 import { Leases } from './leases.ts'
 import { openDriver } from './open-driver.ts'
 import { isBuiltFrom, rebuildIndex } from './rebuild.ts'
+import { Peers } from './peers.ts'
 import { Quotas } from './quotas.ts'
 import { RegistryIndex } from './registry-index.ts'
 import { Repositories } from './repositories.ts'
@@ -33,6 +34,7 @@ export type RegistryStore = AsyncDisposable & {
   follower: Follower | undefined
   changes: ChangeLog | undefined
   collectFlag: CollectFlag | undefined
+  peers: Peers | undefined
 }
 
 /**
@@ -67,9 +69,11 @@ export async function openStore(
   )
   const cards = new Cards(index, journal)
   await catchUp({ index, driver, journal, cards, changes, clock, log })
+  const peers = await openPeers(config.s3?.peer, { driver, index, clock })
   const leases = new Leases(clock, config.collect.grace)
   const uploads = new Uploads({
     directory: join(data, 'wharf', 'uploads'),
+    prefix: peers?.prefix ?? '',
     index,
     clock,
     limits: () => ({ expiryMs: current().uploads.expiry, blobBytes: current().limits.blob }),
@@ -103,8 +107,19 @@ export async function openStore(
     follower,
     changes,
     collectFlag,
+    peers,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+async function openPeers(
+  url: string | undefined,
+  parts: Pick<RegistryStore, 'driver' | 'index' | 'clock'>,
+): Promise<Peers | undefined> {
+  if (url === undefined) return undefined
+  const peers = new Peers({ ...parts, url })
+  await peers.renew()
+  return peers
 }
 
 /** Sees to it that the index is that of the tree. */

@@ -30,6 +30,8 @@ export type UploadsOptions = {
   directory: string
   index: RegistryIndex
   clock: Clock
+  /** What the names of sessions begin with. */
+  prefix: string
   /** After how long a session that nobody touched is removed, and how large a blob may be. */
   limits: () => { expiryMs: number; blobBytes: number }
 }
@@ -78,10 +80,15 @@ export class Uploads {
         headers: { 'Retry-After': '60' },
       })
     }
-    const id = randomUUID()
+    const id = `${this.#options.prefix}${randomUUID()}`
     index.database.run('INSERT INTO uploads VALUES (?, ?, ?, ?)', id, repository, algorithm, clock.nowMs())
     this.#open += 1
     return id
+  }
+
+  /** Whether there is such a session. */
+  has(id: string): boolean {
+    return this.#row(id) !== undefined
   }
 
   /** Bytes that a session has. Throws BLOB_UPLOAD_UNKNOWN. */

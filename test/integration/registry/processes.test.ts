@@ -160,6 +160,63 @@ describe('processes on one bucket', { skip: !hasSwift }, () => {
     assert.ok(Buffer.from(await sent.arrayBuffer()).equals(data))
   })
 
+  test('the pieces of an upload may come to any that know of each other', async () => {
+    const settings = onSwift()
+    const s3 = settings['s3'] as Record<string, unknown>
+    const open = async (name: string, port: number) =>
+      await startConfiguredRegistry(join(root, name), port, {
+        s3: { ...s3, peer: `http://127.0.0.1:${port}` },
+      })
+    const port = await freePort()
+    await using b = await open('peer-b', await freePort())
+    const data = randomBytes(3_000_000)
+    const digest = digestOf(data)
+    const at = (registry: RegistryProcess, path: string, init: RequestInit = {}) =>
+      fetch(`${registry.url}${path}`, init)
+    const begin = async (registry: RegistryProcess) => {
+      const begun = await at(registry, '/v2/x/blobs/uploads/', { method: 'POST' })
+      return new URL(begun.headers.get('location') ?? '').pathname
+    }
+    const piece = (from: number, to: number) => ({
+      body: data.subarray(from, to),
+      headers: { 'Content-Range': `${from}-${to - 1}` },
+    })
+    let path = ''
+    {
+      await using a = await open('peer-a', port)
+      path = await begin(a)
+      const taken = await at(b, path, { method: 'PATCH', ...piece(0, 1_000_000) })
+      assert.equal(taken.status, 202)
+      assert.equal(taken.headers.get('location'), `${b.url}${path}`)
+      for (const registry of [a, b]) {
+        const status = await at(registry, path)
+        assert.deepEqual([status.status, status.headers.get('range')], [204, '0-999999'])
+      }
+      const wrong = await at(b, path, { method: 'PATCH', ...piece(2_000_000, 2_000_010) })
+      assert.equal(wrong.status, 416)
+      assert.equal((await at(a, path, { method: 'PATCH', ...piece(1_000_000, 2_000_000) })).status, 202)
+      const cancelled = await begin(b)
+      assert.equal((await at(a, cancelled, { method: 'DELETE' })).status, 204)
+      assert.equal((await at(b, cancelled)).status, 404)
+      await kill(a)
+    }
+    const away = await at(b, path)
+    assert.equal(away.status, 503)
+    assert.match(await away.text(), /the process that has this upload cannot be reached/)
+    // It comes back at another address.
+    await using a = await open('peer-a', await freePort())
+    const done = await at(b, `${path}?digest=${digest}`, { method: 'PUT', ...piece(2_000_000, 3_000_000) })
+    assert.equal(done.status, 201, await done.text())
+    for (const registry of [a, b]) {
+      const sent = await at(registry, `/v2/x/blobs/${digest}`)
+      assert.ok(Buffer.from(await sent.arrayBuffer()).equals(data))
+      const unknown = `${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}.x`
+      for (const id of ['x', unknown, '../x', `${unknown}.y`]) {
+        assert.equal((await at(registry, `/v2/x/blobs/uploads/${encodeURIComponent(id)}`)).status, 404, id)
+      }
+    }
+  })
+
   test('a token that one has issued is good at the others, also after it has died', async () => {
     const htpasswd = join(root, 'htpasswd')
     await writeFile(htpasswd, `alice:${await hash('secret', 4)}\n`)
