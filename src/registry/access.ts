@@ -10,7 +10,7 @@ import type { SharedKeys } from './shared-keys.ts'
 import { OutsideTokens } from './outside-tokens.ts'
 import { TokenCache, TokenService } from './tokens.ts'
 import { UserGate } from './user-gate.ts'
-import { Users } from './users.ts'
+import { Users, type PasswordMatches } from './users.ts'
 
 /** The gate, and the endpoint that issues tokens where the registry does so. */
 export type Access = { gate: Gate; issueToken?: (exchange: Exchange) => Promise<void> }
@@ -19,6 +19,7 @@ export type Access = { gate: Gate; issueToken?: (exchange: Exchange) => Promise<
 export type AccessMemory = {
   tokens: TokenService | undefined
   sharedKeys: SharedKeys | undefined
+  matches: PasswordMatches
   /** Names of repositories after one. */
   repositories: (last: string, limit: number) => string[]
 }
@@ -36,7 +37,7 @@ export async function createAccess(
     return { gate: openGate }
   }
   const service = tokens?.service ?? ''
-  const userFile = users === undefined ? undefined : new Users(users.htpasswd, clock)
+  const userFile = users === undefined ? undefined : new Users(users.htpasswd, clock, memory.matches)
   await userFile?.load()
   const own = tokens !== undefined && tokens.outside === undefined
   if (own) {

@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { TaskGroup } from '../lib/task-group.ts'
+import { WorkerPool } from '../lib/worker-pool.ts'
 import { createAccess, type Access, type AccessMemory } from './access.ts'
 import { handleAdmin } from './admin.ts'
 import type { App, AppSettings } from './app.ts'
@@ -24,6 +25,7 @@ import { RegistryEvents } from './events.ts'
 import { Metrics } from './metrics.ts'
 import { PageApi } from './page/page-api.ts'
 import { PageFiles } from './page/page-files.ts'
+import type { PasswordJob } from './password-worker.ts'
 import { PullCache } from './pull-cache.ts'
 import { RateLimit } from './rate-limit.ts'
 import { RegistryServer, type ExtraEndpoints, type Served } from './server.ts'
@@ -36,6 +38,8 @@ import { Webhooks } from './webhooks.ts'
 export type RegistryOptions = { config: RegistryConfig; log: Log; clock?: Clock }
 
 const choresMs = 60_000
+const passwordWorkers = 2
+const passwordIdleMs = 60_000
 const pageDirectory = fileURLToPath(new URL('../../build/console/registry', import.meta.url))
 
 /** A registry that listens. */
@@ -65,6 +69,7 @@ export class Registry implements AsyncDisposable {
     store: RegistryStore
     access: Access
     memory: AccessMemory
+    passwords: AsyncDisposable
   }) {
     this.#config = parts.config
     this.#memory = parts.memory
@@ -83,6 +88,7 @@ export class Registry implements AsyncDisposable {
       maxManifestBytes: () => this.#config.limits.manifest,
     })
     this.#owned.use(parts.store)
+    this.#owned.use(parts.passwords)
     this.#owned.use(cache)
     this.app = {
       settings: () => settingsOf(this.#config),
@@ -280,9 +286,17 @@ export async function startRegistry({
   const store = undo.use(await openStore(config, { clock, log, current }))
   const sharedKeys = store.driver.isShared ? new SharedKeys(store.driver, clock) : undefined
   const repositories = (last: string, limit: number) => store.index.repositories(last, limit)
-  const memory: AccessMemory = { tokens: undefined, sharedKeys, repositories }
+  const passwords = undo.use(
+    new WorkerPool<PasswordJob, boolean>({
+      script: new URL('./password-worker.ts', import.meta.url),
+      maxWorkers: passwordWorkers,
+      idleMs: passwordIdleMs,
+    }),
+  )
+  const matches = (password: string, hash: string) => passwords.run({ password, hash })
+  const memory: AccessMemory = { tokens: undefined, sharedKeys, matches, repositories }
   const access = await createAccess(config, clock, memory)
-  const registry = new Registry({ config, log, clock, store, access, memory })
+  const registry = new Registry({ config, log, clock, store, access, memory, passwords })
   started.registry = registry
   undo.move()
   try {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { compare, hash } from 'bcryptjs'
+import { systemClock } from '../lib/clock.ts'
 import { htpasswdLine } from './htpasswd.ts'
 import { parseHtpasswd, Users } from './users.ts'
 
@@ -74,4 +75,15 @@ test('a line that is made here is one that is read here', async () => {
     await assert.rejects(htpasswdLine(name, 'x'), /not a user's name/)
   await assert.rejects(htpasswdLine('dave', ''), /no password/)
   await assert.rejects(htpasswdLine('dave', 'x'.repeat(73)), /72 bytes/)
+})
+
+test('guesses do not pile up without end', async () => {
+  const gate = Promise.withResolvers<boolean>()
+  const users = new Users(join(folder, 'htpasswd-alice'), systemClock, () => gate.promise)
+  await users.load()
+  const guesses = Array.from({ length: 200 }, (_, number) => users.check('alice', `guess ${number}`))
+  await assert.rejects(users.check('alice', 'one more'), { code: 'TOOMANYREQUESTS' })
+  gate.resolve(false)
+  assert.ok((await Promise.all(guesses)).every((right) => !right))
+  assert.equal(await users.check('alice', 'again'), false)
 })

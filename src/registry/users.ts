@@ -4,13 +4,12 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { compare } from 'bcryptjs'
 import type { Clock } from '../lib/clock.ts'
-import { Semaphore } from '../lib/mutex.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
+import { RegistryError } from './errors.ts'
 
 /** Whether a password has a hash; takes as long whichever it is. */
-type Matches = (password: string, hash: string) => Promise<boolean>
+export type PasswordMatches = (password: string, hash: string) => Promise<boolean>
 
 const rememberedMs = 60_000
 const mostRemembered = 10_000
@@ -18,18 +17,18 @@ const mostRemembered = 10_000
 const nobodysHash = '$2b$05$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy'
 /** bcrypt reads no further (and some readers stop at a NUL). */
 export const mostPasswordBytes = 72
-const parallelChecks = 2
+const mostWaiting = 200
 
 /** See the file's head. */
 export class Users {
   readonly #path: string
   readonly #clock: Clock
-  readonly #matches: Matches
-  readonly #checks = new Semaphore(parallelChecks)
+  readonly #matches: PasswordMatches
+  #waiting = 0
   readonly #remembered = new Map<string, number>()
   #hashes: ReadonlyMap<string, string> = new Map()
 
-  constructor(path: string, clock: Clock, matches: Matches = compare) {
+  constructor(path: string, clock: Clock, matches: PasswordMatches) {
     this.#path = path
     this.#clock = clock
     this.#matches = matches
@@ -57,7 +56,7 @@ export class Users {
     return this.#hashes.get(name)
   }
 
-  /** Whether the password is the user's. */
+  /** Whether the password is the user's. Throws TOOMANYREQUESTS while too many others wait for an answer. */
   async check(name: string, password: string): Promise<boolean> {
     const hash = this.#hashes.get(name)
     const key = createHash('sha256')
@@ -65,15 +64,24 @@ export class Users {
       .digest('hex')
     const now = this.#clock.nowMs()
     if (now < (this.#remembered.get(key) ?? 0)) return true
-    let right: boolean
-    {
-      using _place = await this.#checks.acquire()
-      right = await this.#matches(password, hash ?? nobodysHash)
-    }
+    const right = await this.#compare(password, hash ?? nobodysHash)
     if (hash === undefined || !right || Buffer.byteLength(password) > mostPasswordBytes) return false
     if (this.#remembered.size >= mostRemembered) this.#remembered.clear()
     this.#remembered.set(key, now + rememberedMs)
     return true
+  }
+
+  async #compare(password: string, hash: string): Promise<boolean> {
+    // Guesses must not pile up before those who know their password.
+    if (this.#waiting >= mostWaiting) {
+      throw new RegistryError('TOOMANYREQUESTS', { headers: { 'Retry-After': '1' } })
+    }
+    this.#waiting += 1
+    try {
+      return await this.#matches(password, hash)
+    } finally {
+      this.#waiting -= 1
+    }
   }
 }
 

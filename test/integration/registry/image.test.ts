@@ -1,10 +1,11 @@
 /** The image of the registry in our engine, as people use `registry:2`: container, port, folder, pushes and pulls. */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { hash } from 'bcryptjs'
 import { imageArchive } from '../../../tools/images/busybox.ts'
 import { registryImage } from '../../../tools/images/registry.ts'
 import { newPage, startBrowser } from '../../fixtures/browser.ts'
@@ -26,6 +27,7 @@ async function clickThrough(url: string): Promise<void> {
 
 test('a registry in a container serves what is pushed to it, keeps it in its folder, and can be linked to', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'wharf-registry-image-'))
+  const users = await mkdtemp(join(tmpdir(), 'wharf-registry-image-users-'))
   try {
     await using daemon = await startDaemon()
     await daemon.loadBusybox()
@@ -75,13 +77,26 @@ test('a registry in a container serves what is pushed to it, keeps it in its fol
     assert.deepEqual((await readdir(folder)).sort(), ['docker', 'wharf'])
 
     await wharf('rm -f reg_svr')
-    await wharf(`run -d -p ${port}:5000 --name again -v ${folder}:/var/lib/registry wharf/registry:2`)
-    await eventually('the registry answers again', isUp)
-    const tags = await fetch(`http://${host}/v2/bb/tags/list`)
+    await writeFile(join(users, 'htpasswd'), `alice:${await hash('secret', 4)}\n`)
+    const mounts = `-v ${folder}:/var/lib/registry -v ${users}:/users`
+    const settings = '-e REGISTRY_AUTH_HTPASSWD_PATH=/users/htpasswd'
+    await wharf(`run -d -p ${port}:5000 --name again ${mounts} ${settings} wharf/registry:2`)
+    const ask = async (proof: string) => {
+      const headers = { Authorization: `Basic ${Buffer.from(proof).toString('base64')}` }
+      return await fetch(`http://${host}/v2/bb/tags/list`, { headers })
+    }
+    await eventually('the registry answers again', () =>
+      ask('alice:wrong').then(
+        ({ status }) => status === 401,
+        () => false,
+      ),
+    )
+    const tags = await ask('alice:secret')
     assert.deepEqual(await tags.json(), { name: 'bb', tags: ['test'] })
     await wharf('stop again')
     assert.equal(await wharf('inspect -f {{.State.ExitCode}} again'), '0\n')
   } finally {
     await rm(folder, { recursive: true, force: true })
+    await rm(users, { recursive: true, force: true })
   }
 })
