@@ -15,6 +15,8 @@ export type RegistryEvent = {
   actor: string
   method: string
   host: string
+  /** What URLs of the registry begin with, as the client knows it. */
+  base: string
   address: string
   userAgent: string
 }

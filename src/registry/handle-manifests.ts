@@ -5,7 +5,7 @@ import type { App } from './app.ts'
 import { RegistryError } from './errors.ts'
 import { nextLink, type Exchange } from './exchange.ts'
 import { matchesEtag } from './handle-blobs.ts'
-import { checkDelete, emit, locationOf } from './handling.ts'
+import { checkDelete, emit, emitDeletion, locationOf } from './handling.ts'
 import { defaultPlatform, isIndexType, mediaTypes } from './manifest.ts'
 import { isTag, parseDigest, parseReference, type Reference } from './names.ts'
 import type { ManifestRow } from './registry-index.ts'
@@ -95,13 +95,8 @@ export async function deleteManifest(app: App, exchange: Exchange, route: Manife
   checkDelete(app)
   const { repository } = route
   const reference = parseReference(route.reference)
-  await app.repositories.deleteManifest(repository, reference)
-  emit(app, exchange, {
-    action: 'delete',
-    repository,
-    kind: 'tag' in reference ? 'tag' : 'manifest',
-    ...reference,
-  })
+  const { tags } = await app.repositories.deleteManifest(repository, reference)
+  emitDeletion(app, exchange, { repository, reference, tags })
   exchange.empty(202)
 }
 

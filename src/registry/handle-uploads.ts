@@ -58,12 +58,14 @@ async function mount(app: App, exchange: Exchange, repository: string): Promise<
   const from = exchange.query.get('from') ?? undefined
   if (from !== undefined && !isRepositoryName(from)) throw new RegistryError('NAME_INVALID')
   const mayRead = (name: string) => exchange.caller.may('pull', name)
-  if (!(await app.repositories.mount(repository, digest, { from, mayRead }))) return false
+  const size = await app.repositories.mount(repository, digest, { from, mayRead })
+  if (size === undefined) return false
   emit(app, exchange, {
     action: 'mount',
     kind: 'blob',
     repository,
     digest,
+    size,
     ...(from === undefined ? {} : { from }),
   })
   answerBlob(app, exchange, { repository, digest })

@@ -4,12 +4,13 @@ import type { App } from './app.ts'
 import { RegistryError } from './errors.ts'
 import type { RegistryEvent } from './events.ts'
 import type { Exchange } from './exchange.ts'
+import type { Reference } from './names.ts'
 
 /** Tells what a request did. */
 export function emit(
   app: App,
   exchange: Exchange,
-  event: Omit<RegistryEvent, 'actor' | 'method' | 'host' | 'address' | 'userAgent'>,
+  event: Omit<RegistryEvent, 'actor' | 'method' | 'host' | 'base' | 'address' | 'userAgent'>,
 ): void {
   const { request, caller } = exchange
   app.events.emit({
@@ -17,9 +18,23 @@ export function emit(
     actor: caller.name,
     method: request.method ?? '',
     host: exchange.header('host'),
+    base: baseOf(app, exchange),
     address: `${request.socket.remoteAddress ?? ''}:${request.socket.remotePort ?? 0}`,
     userAgent: exchange.header('user-agent'),
   })
+}
+
+/** Tells that a tag is gone, or a manifest with all its tags. */
+export function emitDeletion(
+  app: App,
+  exchange: Exchange,
+  gone: { repository: string; reference: Reference; tags: readonly string[] },
+): void {
+  const { repository, reference, tags } = gone
+  if ('digest' in reference) {
+    emit(app, exchange, { action: 'delete', kind: 'manifest', repository, digest: reference.digest })
+  }
+  for (const tag of tags) emit(app, exchange, { action: 'delete', kind: 'tag', repository, tag })
 }
 
 /** Throws UNSUPPORTED in a registry that does not delete. */
@@ -42,10 +57,14 @@ export function pageSize(app: App, exchange: Exchange): number {
 /** A path as clients are told it: whole unless the registry is set to relative ones. */
 export function locationOf(app: App, exchange: Exchange, path: string): string {
   const { relativeUrls, externalUrl } = app.settings()
-  if (externalUrl !== '') return `${externalUrl.replace(/\/$/, '')}${path}`
-  const host = exchange.header('host')
-  if (relativeUrls || host === '') return path
-  return `${schemeOfRequest(exchange.request)}://${host}${path}`
+  if (externalUrl === '' && (relativeUrls || exchange.header('host') === '')) return path
+  return `${baseOf(app, exchange)}${path}`
+}
+
+function baseOf(app: App, exchange: Exchange): string {
+  const { externalUrl } = app.settings()
+  if (externalUrl !== '') return externalUrl.replace(/\/$/, '')
+  return `${schemeOfRequest(exchange.request)}://${exchange.header('host')}`
 }
 
 /** The scheme that the client used, as far as can be told. */

@@ -105,25 +105,25 @@ export class Repositories {
   }
 
   /**
-   * Gives a repository a blob that is here already, from a repository that the caller may read; answers whether
-   * there is one. Without `from`, any of those that `mayRead` allows.
+   * Gives a repository a blob that is here already, from a repository that the caller may read; answers its size,
+   * undefined where there is none. Without `from`, any of those that `mayRead` allows.
    */
   async mount(
     repository: string,
     digest: Digest,
     source: { from: string | undefined; mayRead: (name: string) => boolean },
-  ): Promise<boolean> {
+  ): Promise<number | undefined> {
     const { index, journal, leases, quotas } = this.#options
     const before = await this.#options.collectFlag?.look()
     const size = index.blobSize(digest)
-    if (size === undefined || !this.#owners(digest, source.from).some(source.mayRead)) return false
+    if (size === undefined || !this.#owners(digest, source.from).some(source.mayRead)) return undefined
     leases.touch(digest)
     await journal.commit(() => {
       quotas.check(repository, digest, size)
       this.#link(repository, digest, size)
     })
     await this.#outlived(before, () => Promise.resolve(this.hasBlob(repository, digest)))
-    return true
+    return size
   }
 
   /** Takes a blob from a repository. Throws BLOB_UNKNOWN. */

@@ -135,12 +135,17 @@ function eventBody(event: RegistryEvent, nowMs: number): object {
     timestamp: new Date(nowMs).toISOString(),
     action,
     target: {
-      mediaType: mediaType ?? 'application/octet-stream',
+      // Of what is gone there is nothing more to say.
+      ...(action === 'delete'
+        ? {}
+        : {
+            mediaType: mediaType ?? 'application/octet-stream',
+            url: `${event.base}/v2/${repository}/${address}`,
+          }),
       ...(size === undefined ? {} : { size, length: size }),
       ...(digest === undefined ? {} : { digest }),
       repository,
       ...(from === undefined ? {} : { fromRepository: from }),
-      url: `http://${event.host}/v2/${repository}/${address}`,
       ...(tag === undefined ? {} : { tag }),
     },
     request: {

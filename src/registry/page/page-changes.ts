@@ -4,7 +4,7 @@ import type { PageCollection, PageDeletionResult } from '../../spec/registry-pag
 import { pageLimits } from '../../spec/registry-page.ts'
 import { RegistryError } from '../errors.ts'
 import type { Exchange } from '../exchange.ts'
-import { checkDelete, emit } from '../handling.ts'
+import { checkDelete, emit, emitDeletion } from '../handling.ts'
 import { checkRepositoryName, parseReference } from '../names.ts'
 import { bodyOf, checkAdmin, checkMay, checkWritable, visibleRepository } from './asked.ts'
 import type { PageContext } from './page-api.ts'
@@ -63,9 +63,8 @@ export async function deleteTags(page: PageContext, exchange: Exchange): Promise
   checkDeletes(page, exchange, [name])
   return await each([...tags, ...digests], async (text) => {
     const reference = parseReference(text)
-    await page.app.repositories.deleteManifest(name, reference)
-    const kind = 'tag' in reference ? ('tag' as const) : ('manifest' as const)
-    emit(page.app, exchange, { action: 'delete', repository: name, kind, ...reference })
+    const gone = await page.app.repositories.deleteManifest(name, reference)
+    emitDeletion(page.app, exchange, { repository: name, reference, tags: gone.tags })
   })
 }
 
