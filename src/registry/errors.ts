@@ -1,8 +1,8 @@
 /** The registry's errors: OCI codes, their HTTP status, and the JSON envelope that clients read. */
 import { EngineError, errorCode, type ErrorKind } from '../spec/errors.ts'
 
-// OCI distribution specification, "Error Codes"; RANGE_INVALID, PAGINATION_NUMBER_INVALID and UNKNOWN are the
-// reference registry's.
+// OCI distribution specification, "Error Codes": answers of 4xx have no others. The last two are the reference
+// registry's, for 5xx.
 const codes = {
   BLOB_UNKNOWN: { status: 404, kind: 'notFound', text: 'blob unknown to registry' },
   BLOB_UPLOAD_INVALID: { status: 400, kind: 'invalid', text: 'blob upload invalid' },
@@ -13,10 +13,7 @@ const codes = {
   MANIFEST_UNKNOWN: { status: 404, kind: 'notFound', text: 'manifest unknown' },
   NAME_INVALID: { status: 400, kind: 'invalid', text: 'invalid repository name' },
   NAME_UNKNOWN: { status: 404, kind: 'notFound', text: 'repository name not known to registry' },
-  PAGINATION_NUMBER_INVALID: { status: 400, kind: 'invalid', text: 'invalid number of results requested' },
-  RANGE_INVALID: { status: 416, kind: 'invalid', text: 'invalid content range' },
   SIZE_INVALID: { status: 400, kind: 'invalid', text: 'provided length did not match content length' },
-  TAG_INVALID: { status: 400, kind: 'invalid', text: 'manifest tag did not match URI' },
   UNAUTHORIZED: { status: 401, kind: 'unauthorized', text: 'authentication required' },
   DENIED: { status: 403, kind: 'forbidden', text: 'requested access to the resource is denied' },
   UNSUPPORTED: { status: 405, kind: 'invalid', text: 'The operation is unsupported.' },

@@ -107,7 +107,7 @@ export function matchesEtag(header: string, etag: string): boolean {
 
 /**
  * The one range that is asked for; undefined for the whole, which is also the answer to several ranges and to other
- * units. Throws RANGE_INVALID where nothing of it is in the blob.
+ * units. Throws UNSUPPORTED where nothing of it is in the blob.
  */
 export function parseRange(header: string, size: number): ByteRange | undefined {
   const match = /^bytes=\s*(\d*)-(\d*)\s*$/.exec(header)
@@ -119,7 +119,11 @@ export function parseRange(header: string, size: number): ByteRange | undefined 
   // A last byte before the first makes no range at all (RFC 9110, 14.1.2).
   if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined
   if (start > end) {
-    throw new RegistryError('RANGE_INVALID', { headers: { 'Content-Range': `bytes */${size}` } })
+    throw new RegistryError('UNSUPPORTED', {
+      message: 'the blob has no such range',
+      status: 416,
+      headers: { 'Content-Range': `bytes */${size}` },
+    })
   }
   return { start, end }
 }

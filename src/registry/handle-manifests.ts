@@ -53,11 +53,11 @@ export async function putManifest(app: App, exchange: Exchange, route: ManifestR
   const reference = parseReference(route.reference)
   const extraTags = exchange.query.getAll('tag')
   if (extraTags.length > mostTags) {
-    throw new RegistryError('TAG_INVALID', { message: 'too many tags in one request', status: 414 })
+    throw new RegistryError('MANIFEST_INVALID', { message: 'too many tags in one request', status: 414 })
   }
   const bad = extraTags.find((tag) => !isTag(tag))
   if (bad !== undefined)
-    throw new RegistryError('TAG_INVALID', { message: 'invalid tag name', detail: { tag: bad } })
+    throw new RegistryError('MANIFEST_INVALID', { message: 'invalid tag name', detail: { tag: bad } })
   const limit = app.settings().maxManifestBytes
   const content = await exchange.body(
     limit,

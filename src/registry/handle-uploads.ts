@@ -131,7 +131,7 @@ function pieceOf(exchange: Exchange): Piece {
   // The specification's form is `0-99`; some clients send that of RFC 9110, `bytes 0-99/*`.
   const match = /^(?:bytes\s+)?(\d+)-(\d+)(?:\/(?:\*|\d+))?$/.exec(text)
   if (match === null) {
-    throw new RegistryError('RANGE_INVALID', { message: 'invalid content range', status: 416 })
+    throw new RegistryError('BLOB_UPLOAD_INVALID', { message: 'invalid content range', status: 416 })
   }
   const start = Number(match[1])
   const wanted = Number(match[2]) - start + 1

@@ -42,14 +42,18 @@ export function checkDelete(app: App): void {
   if (!app.settings().allowDelete) throw new RegistryError('UNSUPPORTED')
 }
 
-/** How many entries a listing may have: `n`, or what the registry allows. Throws PAGINATION_NUMBER_INVALID. */
+/** How many entries a listing may have: `n`, or what the registry allows. Throws UNSUPPORTED. */
 export function pageSize(app: App, exchange: Exchange): number {
   const text = exchange.query.get('n')
   const { maxPage } = app.settings()
   if (text === null || text === '') return maxPage
   const n = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(n)) {
-    throw new RegistryError('PAGINATION_NUMBER_INVALID', { detail: { n: text.slice(0, 100) } })
+    throw new RegistryError('UNSUPPORTED', {
+      message: 'invalid number of results requested',
+      status: 400,
+      detail: { n: text.slice(0, 100) },
+    })
   }
   return Math.min(n, maxPage)
 }

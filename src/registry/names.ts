@@ -31,7 +31,10 @@ export type Reference = { digest: Digest } | { tag: string }
 export function parseReference(text: string): Reference {
   if (text.includes(':')) return { digest: parseDigest(text) }
   if (isTag(text)) return { tag: text }
-  throw new RegistryError('TAG_INVALID', { message: 'invalid tag name', detail: { tag: text.slice(0, 300) } })
+  throw new RegistryError('MANIFEST_INVALID', {
+    message: 'invalid tag name',
+    detail: { tag: text.slice(0, 300) },
+  })
 }
 
 /** Throws DIGEST_INVALID for what is no digest of an algorithm that is verified here. */

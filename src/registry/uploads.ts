@@ -165,7 +165,9 @@ export class Uploads {
     const { id, algorithm } = session
     const progress = await this.#hashed(session, algorithm)
     if (start !== undefined && start !== progress.size) {
-      throw new RegistryError('RANGE_INVALID', {
+      throw new RegistryError('BLOB_UPLOAD_INVALID', {
+        message: 'invalid content range',
+        status: 416,
         detail: { offset: progress.size },
         headers: { Range: rangeHeader(progress.size), 'Docker-Upload-UUID': id },
       })

@@ -31,7 +31,7 @@ export function numberOf(
   if (text === null) return otherwise
   const value = Number(text)
   if (!/^\d{1,9}$/.test(text))
-    throw new RegistryError('PAGINATION_NUMBER_INVALID', { detail: { [name]: text } })
+    throw new RegistryError('UNSUPPORTED', { message: 'not a number', status: 400, detail: { [name]: text } })
   return Math.min(value, most)
 }
 
