@@ -38,6 +38,8 @@ import { Webhooks } from './webhooks.ts'
 export type RegistryOptions = { config: RegistryConfig; log: Log; clock?: Clock }
 
 const choresMs = 60_000
+/** Nothing is there; that can be told where the storage is in reach. */
+const readyPath = 'wharf/ready'
 const passwordWorkers = 2
 const passwordIdleMs = 60_000
 const pageDirectory = fileURLToPath(new URL('../../build/console/registry', import.meta.url))
@@ -246,9 +248,10 @@ export class Registry implements AsyncDisposable {
       pageApi: (exchange, rest) => this.#pageApi.handle(exchange, rest),
       health: (exchange) => exchange.bytes(200, Buffer.from('ok\n'), text),
       ready: async (exchange) => {
-        // Ready is who can read the index and write to the disk.
+        // Ready is who can read the index, write to the disk, and reach the storage.
         if (!this.#isReady) throw new RegistryError('UNAVAILABLE')
         await this.store.index.durable()
+        await this.store.driver.size(readyPath)
         exchange.bytes(200, Buffer.from('ok\n'), text)
       },
       metrics: (exchange) => {

@@ -100,9 +100,13 @@ describe('one registry', () => {
     await using own = await startS3Server()
     await using r = await onBucket(own.settings)
     const before = await pushImage(r, 'a', 'v1', 'one')
+    const probe = async (path: string) => (await ask(`${r.url}/${path}`)).status
+    assert.deepEqual([await probe('healthz'), await probe('readyz')], [200, 200])
     await own.stop()
+    assert.deepEqual([await probe('healthz'), await probe('readyz')], [200, 503])
     assert.equal((await pushManifest(r.url, { repository: 'a', reference: 'v2' }, before.text)).status, 503)
     await own.start()
+    assert.equal(await probe('readyz'), 200)
     assert.equal((await pushManifest(r.url, { repository: 'a', reference: 'v2' }, before.text)).status, 201)
     assert.equal((await ask(`${r.url}/v2/a/manifests/v2`)).text, before.text)
   })
