@@ -4,19 +4,31 @@ import { RegistryError } from './errors.ts'
 import { nextLink, type Exchange } from './exchange.ts'
 import { pageSize } from './handling.ts'
 
-/** GET of a repository's tags. */
-export function listTags(app: App, exchange: Exchange, route: { repository: string }): void {
-  const { repository } = route
-  const id = app.index.repositoryId(repository)
-  if (id === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
+/** GET of a repository's tags; those of the upstream where it comes from one. */
+export async function listTags(
+  app: App,
+  exchange: Exchange,
+  { repository }: { repository: string },
+): Promise<void> {
   const n = pageSize(app, exchange)
-  const found = n === 0 ? [] : app.index.tags(id, exchange.query.get('last') ?? '', n + 1)
-  const tags = found.slice(0, n)
-  const more = found.length > n
+  const last = exchange.query.get('last') ?? ''
+  const upstream = n === 0 ? undefined : await app.cache.tags(repository, { last, n })
+  const { tags, more } = upstream ?? localTags(app, repository, { last, n })
   exchange.json(
     { name: repository, tags },
     more ? nextLink(`/v2/${repository}/tags/list`, { last: tags.at(-1) ?? '', n: String(n) }) : {},
   )
+}
+
+function localTags(
+  app: App,
+  repository: string,
+  { last, n }: { last: string; n: number },
+): { tags: string[]; more: boolean } {
+  const id = app.index.repositoryId(repository)
+  if (id === undefined) throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
+  const found = n === 0 ? [] : app.index.tags(id, last, n + 1)
+  return { tags: found.slice(0, n), more: found.length > n }
 }
 
 /** GET of the repositories that the caller may pull from. */

@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { z } from 'zod'
 import type { Clock } from '../lib/clock.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { Digest } from '../spec/ids.ts'
@@ -12,7 +13,7 @@ import { BlobFetch } from './blob-fetch.ts'
 import type { UpstreamConfig } from './config.ts'
 import { RegistryError } from './errors.ts'
 import { mediaTypes } from './manifest.ts'
-import type { Reference } from './names.ts'
+import { isTag, type Reference } from './names.ts'
 import type { Repositories } from './repositories.ts'
 import { Upstream } from './upstream.ts'
 
@@ -28,6 +29,7 @@ export type PullCacheOptions = {
 
 const accept = Object.values(mediaTypes).join(', ')
 const mostRemembered = 50_000
+const tagList = z.object({ tags: z.array(z.string()).nullish() })
 
 type Source = { upstream: Upstream; name: string }
 
@@ -35,6 +37,7 @@ type Source = { upstream: Upstream; name: string }
 export class PullCache implements AsyncDisposable {
   readonly #options: PullCacheOptions
   readonly #upstreams: readonly Upstream[]
+  readonly #hasHosts: boolean
   readonly #locks = new KeyedMutex()
   readonly #ending = new AbortController()
   readonly #fetches = new Map<string, BlobFetch>()
@@ -48,11 +51,17 @@ export class PullCache implements AsyncDisposable {
     this.#upstreams = options.upstreams
       .map((config) => new Upstream(config, options.clock))
       .sort((left, right) => right.config.prefix.length - left.config.prefix.length)
+    this.#hasHosts = options.upstreams.some(({ hosts }) => hosts.length > 0)
   }
 
   /** Whether a repository comes from an upstream; it cannot be pushed to then. */
   covers(repository: string): boolean {
     return this.#source(repository) !== undefined
+  }
+
+  /** Whether any upstream has names of its own. */
+  get hasHosts(): boolean {
+    return this.#hasHosts
   }
 
   /** The repository that is meant at a host (`HOST[:PORT]`, or a mirror's `ns` parameter) of an upstream's own. */
@@ -77,6 +86,34 @@ export class PullCache implements AsyncDisposable {
     } catch (error) {
       // Better what was there than nothing.
       if (!isCached || !(error instanceof RegistryError) || error.code !== 'UNAVAILABLE') throw error
+    }
+  }
+
+  /** A page of the upstream's tags, after one; undefined where it cannot be asked, or knows nothing of the repository. */
+  async tags(
+    repository: string,
+    { last, n }: { last: string; n: number },
+  ): Promise<{ tags: string[]; more: boolean } | undefined> {
+    const source = this.#source(repository)
+    if (source === undefined) return undefined
+    const query = new URLSearchParams({ n: String(n), ...(last === '' ? {} : { last }) })
+    const target = { name: source.name, path: `tags/list?${query.toString()}` }
+    try {
+      const answer = await source.upstream.request('GET', target)
+      if (!answer.ok) {
+        await answer.body?.cancel()
+        return undefined
+      }
+      const known = tagList.parse(await answer.json()).tags ?? []
+      // Older registries know no pages, and answer with all.
+      const tags = known.filter((tag) => tag > last && isTag(tag)).sort()
+      const isCut = /rel="?next"?/.test(answer.headers.get('link') ?? '')
+      return { tags: tags.slice(0, n), more: isCut || tags.length > n }
+    } catch (error) {
+      // Better what is here than nothing.
+      if (error instanceof RegistryError || error instanceof z.ZodError || error instanceof SyntaxError)
+        return undefined
+      throw error
     }
   }
 

@@ -217,10 +217,11 @@ export class RegistryServer {
     { path, query }: { path: string; query: string },
   ): Route | undefined {
     const route = findRoute(path)
-    if (route === undefined || !('repository' in route)) return route
+    const { cache } = this.#options.app
+    if (route === undefined || !('repository' in route) || !cache.hasHosts) return route
     const mirrored = query.includes('ns=') ? (new URLSearchParams(query).get('ns') ?? '') : ''
     const hosts = [headers.host ?? '', mirrored].map((host) => host.toLowerCase())
-    return { ...route, repository: this.#options.app.cache.repositoryAt(hosts, route.repository) }
+    return { ...route, repository: cache.repositoryAt(hosts, route.repository) }
   }
 
   /** Runs a handler on an index that has what other processes did, as far as the request depends on it. */

@@ -103,6 +103,21 @@ describe('base', () => {
   })
 })
 
+test('names and tags as long as they may be are stored and served, longer ones refused', async () => {
+  const tag = 'T'.repeat(128)
+  for (const name of ['a'.repeat(255), `${'a'.repeat(127)}/${'b'.repeat(127)}`]) {
+    const { text } = await pushImage(name, tag, 'long')
+    assert.equal((await http('GET', `/v2/${name}/manifests/${tag}`)).text, text)
+    assert.deepEqual(JSON.parse((await http('GET', `/v2/${name}/tags/list`)).text), { name, tags: [tag] })
+    const longer = await pushManifest(r.url, { repository: name, reference: `${tag}T` }, text)
+    assert.deepEqual([longer.status, codes(longer.body)], [400, ['MANIFEST_INVALID']])
+    const answer = await http('GET', `/v2/${name}c/manifests/${tag}`)
+    assert.deepEqual([answer.status, codes(answer.text)], [400, ['NAME_INVALID']])
+  }
+  await r.registry.store.journal.settled()
+  assert.equal(r.registry.store.journal.hasEntries, false)
+})
+
 describe('blobs', () => {
   test('POST then PUT', async () => {
     const data = randomBytes(100_000)

@@ -199,6 +199,30 @@ test('upstreams are chosen by the longest prefix, by the name of the registry, a
   assert.deepEqual(team.requests, ['GET /v2/app/manifests/v1'])
 })
 
+test('tags are the upstream’s, by pages; without it those that are here', async () => {
+  const upstream = await startTestRegistry()
+  const config = await pushBlob(upstream.url, 'lib/app', '{}')
+  for (const tag of ['v1', 'v2', 'v3']) {
+    await pushManifest(upstream.url, { repository: 'lib/app', reference: tag }, imageManifest(config, []))
+  }
+  await using cache = await startTestRegistry({ upstreams: [{ prefix: 'hub', url: upstream.url }] })
+  const list = async (query: string) => {
+    const answer = await fetch(`${cache.url}/v2/hub/lib/app/tags/list${query}`)
+    const body = (await answer.json()) as { name: string; tags: string[] }
+    return { status: answer.status, link: answer.headers.get('link'), name: body.name, tags: body.tags }
+  }
+  const first = await list('?n=2')
+  assert.deepEqual([first.name, first.tags], ['hub/lib/app', ['v1', 'v2']])
+  const next = /^<([^>]+)>; rel="next"$/.exec(first.link ?? '')?.[1] ?? ''
+  const second = await fetch(`${cache.url}${next}`)
+  assert.deepEqual(((await second.json()) as { tags: string[] }).tags, ['v3'])
+  assert.equal(second.headers.get('link'), null)
+  assert.equal((await fetch(`${cache.url}/v2/hub/none/tags/list`)).status, 404)
+  await get(`${cache.url}/v2/hub/lib/app/manifests/v2`)
+  await upstream[Symbol.asyncDispose]()
+  assert.deepEqual((await list('')).tags, ['v2'])
+})
+
 test('the reference registry variables make a cache of everything', async () => {
   await using upstream = await startTestRegistry()
   const layer = await pushBlob(upstream.url, 'lib/app', 'a layer')
