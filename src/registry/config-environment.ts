@@ -45,6 +45,7 @@ const variables: Record<string, Target> = {
   AUTH_TOKEN_ROOTCERTBUNDLE: ['tokens.outside.certificates', 'text'],
   CATALOG_MAXENTRIES: ['limits.page', 'number'],
   LOG_LEVEL: ['log.level', 'text'],
+  LOG_ACCESSLOG_DISABLED: ['log.access', 'not'],
   LOG_FORMATTER: ['log.format', 'text'],
 }
 
