@@ -91,13 +91,13 @@ async function registryLayer(): Promise<Buffer> {
 
 const page = 'build/console/registry'
 
-/** All sources that a program imports or starts as workers, and the packages. */
+/** All sources that a program imports, and the packages. */
 function programOf(main: string): { files: Set<string>; packages: Set<string> } {
   const files = new Set([main])
   const packages = new Set<string>()
   for (const file of files) {
     for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(
-      /(?: from '|import\('|new URL\('(?=[^']+\.ts'))([^'\n]+)'(?:\)?$|, import\.meta\.url)/gm,
+      /(?: from '|import\(')([^'\n]+)'\)?$/gm,
     )) {
       if (name.startsWith('.')) files.add(resolve(dirname(file), name))
       else if (!name.startsWith('node:')) packages.add(name.split('/')[0] ?? name)
