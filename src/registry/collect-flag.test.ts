@@ -75,6 +75,18 @@ test('a flag is kept up by its collector, and not believed for long when the col
   assert.equal(collector.isForfeited, false)
 })
 
+test('a flag that could not be raised is not raised later', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const driver = new FilesystemDriver(join(folder, 'fails'))
+  const clock = { nowMs: () => 1_000_000, nowNs: () => 0n }
+  const follower = { now: () => Promise.reject(new Error('storage cannot be reached')) }
+  const collector = new CollectFlag(driver, follower, clock)
+  await assert.rejects(collector.raise(), /cannot be reached/)
+  t.mock.timers.tick(60_000)
+  for (let turn = 0; turn < 200; turn++) await setImmediate()
+  assert.match((await driver.read('wharf/collecting'))?.toString() ?? '', /^0 /)
+})
+
 test('of several collectors one collects', async () => {
   const flag = flags('several')
   const clock = { ms: 1_000_000 }

@@ -44,13 +44,13 @@ export class CollectFlag {
     const flag = new RaisedFlag(this.#driver, this.#clock, () => {
       this.#held = undefined
     })
+    await using undo = new AsyncDisposableStack()
+    undo.use(flag)
     await flag.renew()
     await this.#follower.now()
     // Of several who raised it at once, the last one has it.
-    if (!(await flag.isOurs())) {
-      await flag[Symbol.asyncDispose]()
-      throw busyError()
-    }
+    if (!(await flag.isOurs())) throw busyError()
+    undo.move()
     this.#held = flag
     return flag
   }
