@@ -10,6 +10,7 @@ import { eachLimited } from '../lib/each-limited.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { Log } from '../lib/log.ts'
 import type { Digest } from '../spec/ids.ts'
+import { RegistryError } from './errors.ts'
 import { textColumn, type Database } from '../store/database.ts'
 import type { RegistryIndex } from './registry-index.ts'
 import type { StorageDriver } from './storage-driver.ts'
@@ -191,7 +192,9 @@ export class Journal implements AsyncDisposable {
         this.#tellWaiters(this.#sequence)
         return
       }
-      if (this.#mayWrite?.() === false) throw new Error('a collection has taken too long')
+      if (this.#mayWrite?.() === false) {
+        throw new RegistryError('UNAVAILABLE', { message: 'a collection has taken too long: try again' })
+      }
       for (const run of independent(batch)) {
         await eachLimited(run, this.#driver.parallel, (entry) => this.#apply(entry))
       }
