@@ -1,10 +1,12 @@
 /** Volumes as directories: `volumes/NAME/_data` under the data root, or a mount on it (options type, device, o). */
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import { mountTable } from '../kernel/mount-table.ts'
 import { unmount } from '../kernel/mount.ts'
 import { spreadDirectories } from '../kernel/spread-directories.ts'
+import { pathExists } from '../lib/path-exists.ts'
 import { mountLocalVolume } from './local-mount.ts'
 import type { DriverVolume, OwnVolumeDriver } from './volume-driver.ts'
 
@@ -14,6 +16,8 @@ const requiredWith: readonly (readonly [string, readonly string[]])[] = [
   ['type', ['device']],
   ['o', ['device', 'type']],
 ]
+/** No volume's name begins so. */
+const draftPrefix = '.draft-'
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/
 
 /** See the file's head. */
@@ -37,18 +41,34 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
     validateName(name)
     validateOptions(options)
     await this.#setUp()
-    await mkdir(join(this.#root, name), { recursive: true, mode: 0o701 })
-    await mkdir(this.path(name), { recursive: true, mode: 0o755 })
+    if (await pathExists(join(this.#root, name)))
+      await mkdir(this.path(name), { recursive: true, mode: 0o755 })
+    else await this.#make(name)
     // Not synced: the row's commit takes the directories along where the file system has one journal, and elsewhere
     // `mount` makes again what a power cut took, which is empty.
     if (options['device'] === undefined) this.#plain.add(name)
   }
 
+  /**
+   * Makes the directory under a name by chance and gives it its own then: ext4 spreads directories by name, and would
+   * bring this one back to where a volume of the same name has just been removed.
+   */
+  async #make(name: string): Promise<void> {
+    const draft = join(this.#root, `${draftPrefix}${randomBytes(8).toString('hex')}`)
+    await mkdir(draft, { mode: 0o701 })
+    await mkdir(join(draft, '_data'), { mode: 0o755 })
+    await rename(draft, join(this.#root, name))
+  }
+
+  /** Once: the directory of volumes, without what a daemon that died had not finished. */
   async #setUp(): Promise<void> {
     if (this.#isSetUp) return
     await mkdir(this.#root, { recursive: true, mode: 0o701 })
     spreadDirectories(this.#root)
     this.#isSetUp = true
+    for (const entry of await readdir(this.#root)) {
+      if (entry.startsWith(draftPrefix)) await rm(join(this.#root, entry), { recursive: true })
+    }
   }
 
   async remove(name: string): Promise<void> {
@@ -93,7 +113,8 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
     try {
       const entries = await readdir(this.#root, { withFileTypes: true })
       const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
-      return names.map((name) => ({ name, mountpoint: this.path(name) }))
+      const whole = names.filter((name) => !name.startsWith(draftPrefix))
+      return whole.map((name) => ({ name, mountpoint: this.path(name) }))
     } catch (error) {
       if (errorCode(error) === 'ENOENT') return []
       throw error
