@@ -85,9 +85,12 @@ export class ClientPatience {
   }
 
   #broken(error: Error, socket: Socket): void {
-    const code = errorCode(error)
+    const code = errorCode(error) ?? ''
     if (code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#end(socket, 408)
-    else this.#end(socket, code === 'HPE_HEADER_OVERFLOW' ? 431 : 400)
+    else if (code === 'HPE_HEADER_OVERFLOW') this.#end(socket, 431)
+    else if (code.startsWith('HPE_')) this.#end(socket, 400)
+    // Broken off, or no TLS: there is nobody to tell.
+    else socket.destroy()
   }
 
   #end(socket: Socket, status: Status): void {

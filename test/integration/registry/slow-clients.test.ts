@@ -1,14 +1,22 @@
 /** Clients that make the registry wait: how long it does, what they are told, and that nobody else notices. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
+import { promisify } from 'node:util'
 import { loadConfig } from '../../../src/registry/config.ts'
 import { eventually } from '../../fixtures/processes.ts'
 import { digestOf, pushBlob, startTestRegistry, type TestRegistry } from '../../fixtures/test-registry.ts'
+
+const run = promisify(execFile)
 
 async function open(r: TestRegistry, start: string): Promise<Socket> {
   const socket = connect(r.registry.address.port, '127.0.0.1')
@@ -115,6 +123,41 @@ function isServed(r: TestRegistry, client: Socket): boolean {
   const ends = new RegExp(`:${hex(r.registry.address.port)} \\S+:${hex(client.localPort)} 01 `)
   return ends.test(readFileSync('/proc/net/tcp', 'utf8'))
 }
+
+test('with TLS it is the same, and a handshake has to come as soon as headers', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'wharf-registry-slow-'))
+  try {
+    const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+    const request = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost
+      -addext subjectAltName=IP:127.0.0.1 -keyout ${key} -out ${certificate}`
+    await run('openssl', request.split(/\s+/))
+    await using r = await startTestRegistry({
+      tls: { certificate, key },
+      timeouts: { header: '1s', idle: '3s' },
+    })
+    const ca = await readFile(certificate)
+    const { port } = r.registry.address
+    const secure = async (start: string) => {
+      const socket = connectTls({ port, host: '127.0.0.1', ca })
+      await once(socket, 'secureConnect')
+      socket.write(start)
+      return await text(socket)
+    }
+    const body = 'POST /v2/slow/blobs/uploads/?digest=x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab'
+    const silent = await open(r, '')
+    const closed = once(silent, 'close')
+    silent.resume()
+    const [headers, upload] = await Promise.all([
+      secure('GET /v2/ HTTP/1.1\r\nHo'),
+      secure(body.replace('digest=x', `digest=${digestOf('x')}`)),
+    ])
+    checkLate(headers)
+    checkLate(upload)
+    await closed
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
 
 test('the registry ends after the requests that are under way, where it is told to wait for them', async () => {
   const r = await startTestRegistry({ timeouts: { drain: '60s' } })
