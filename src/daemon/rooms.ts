@@ -15,7 +15,7 @@ import { openImageRoom, type ImageRoom } from '../images/image-room.ts'
 import { randomIds, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { Plugins } from '../lib/plugin-client.ts'
-import { dockerPluginDirectories, type PluginDirectories } from '../lib/plugin-discovery.ts'
+import { dockerPluginDirectories } from '../lib/plugin-discovery.ts'
 import { TaskGroup } from '../lib/task-group.ts'
 import { Networks } from '../networks/networks.ts'
 import { ContainerLogFiles } from '../runtime/logs/container-logs.ts'
@@ -68,7 +68,6 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   // Images ask who uses them; containers are built on images.
   let usersOf: Containers['usersOfImage'] = () => []
   const users = { usersOf: (imageId: string) => usersOf(imageId) }
-  const host = hostPlatform()
   const proxies = parts.proxies ?? { http: '', https: '', none: '' }
   const { sweep } = stack.use(new Sweeper(builtProgram('wharf-shim'), log.child('sweeper')))
   const files = stack.use(
@@ -79,7 +78,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
       log,
       users,
       events,
-      host,
+      host: hostPlatform(),
       clock,
       storageDriver: live.current.text('storage-driver'),
       storageOptions: live.current.list('storage-opts'),
@@ -89,10 +88,11 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     }),
   )
   live.onReload(() => files.registries.reset())
-  const { volumes, drivers, mounts } = buildVolumes(parts, files)
+  const plugins = buildPlugins(parts.execRoot)
+  const { volumes, drivers, mounts } = buildVolumes({ ...parts, plugins }, files)
   const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))
   const runtime = stack.use(buildRuntime({ ...parts, background, sweep }))
-  const networks = stack.use(buildNetworks({ ...parts, sweep }))
+  const networks = stack.use(buildNetworks({ ...parts, sweep, plugins }))
   await networks.start()
   const containers = new Containers({
     images: files.images,
@@ -132,9 +132,8 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   }
 }
 
-function buildVolumes(parts: RoomsParts, files: ImageRoom) {
-  const { database, events, clock, log, dataRoot, execRoot } = parts
-  const plugins = new Plugins(pluginDirectories(execRoot))
+function buildVolumes(parts: RoomsParts & { plugins: Plugins }, files: ImageRoom) {
+  const { database, events, clock, log, dataRoot, execRoot, plugins } = parts
   const drivers = new VolumeDrivers([new LocalVolumeDriver(join(dataRoot, 'volumes'))], plugins)
   const volumes = new VolumeService({ database, drivers, events, clock, log: log.child('volumes') })
   const mounts = new ContainerMountService({
@@ -148,15 +147,18 @@ function buildVolumes(parts: RoomsParts, files: ImageRoom) {
   return { volumes, drivers, mounts }
 }
 
-/** Docker's places, after one of the daemon's own: two daemons of a machine need not have the same plugins. */
-function pluginDirectories(execRoot: string): PluginDirectories {
+/** Of Docker's places, after one of the daemon's own: two daemons of a machine need not have the same plugins. */
+function buildPlugins(execRoot: string): Plugins {
   const { sockets, specifications } = dockerPluginDirectories
   const own = join(execRoot, 'plugins')
-  return { sockets: [own, ...sockets], specifications: [own, '/etc/wharf/plugins', ...specifications] }
+  return new Plugins({
+    sockets: [own, ...sockets],
+    specifications: [own, '/etc/wharf/plugins', ...specifications],
+  })
 }
 
-function buildNetworks(parts: RoomsParts & { sweep: Sweep }): Networks {
-  const { live, log, database, events, clock, dataRoot, execRoot, sweep } = parts
+function buildNetworks(parts: RoomsParts & { sweep: Sweep; plugins: Plugins }): Networks {
+  const { live, log, database, events, clock, dataRoot, execRoot, sweep, plugins } = parts
   return new Networks({
     settings: networkSettings(live.current, {
       execRoot,
@@ -168,6 +170,7 @@ function buildNetworks(parts: RoomsParts & { sweep: Sweep }): Networks {
     events,
     clock,
     ids: randomIds,
+    plugins,
     sweep,
   })
 }

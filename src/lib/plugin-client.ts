@@ -122,7 +122,8 @@ type Call = { method: string; argument: unknown; times: PluginTimes; patience: P
 
 /** Repeats with growing pauses while nobody listens; what reached the plugin is never repeated. */
 async function post(address: PluginAddress, call: Call): Promise<unknown> {
-  const end = performance.now() + call.times.retryMs
+  const { retryMs, answerMs } = call.times
+  const end = performance.now() + (call.patience === 'short' ? Math.min(retryMs, answerMs.short) : retryMs)
   for (let pause = firstRetryMs; ; pause *= 2) {
     try {
       return await postOnce(address, call)

@@ -3,10 +3,9 @@
  * at the end. Every step in the kernel is one synchronous call of well under a millisecond, so no operation ever
  * sees another's half. What is needed to take a sandbox over lies beside it under the run directory.
  */
-import { randomBytes } from 'node:crypto'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import type { ContainerId } from '../spec/ids.ts'
-import type { EndpointSettings } from '../spec/container-config.ts'
+import { EndpointSettings } from '../spec/container-config.ts'
 import type {
   InterfaceCounters,
   NetworkReference,
@@ -21,25 +20,30 @@ import {
   validateEndpoint,
   type EndpointRecord,
 } from './endpoint.ts'
-import type { HostsLine } from './etc-files.ts'
 import { LiveSandbox } from './live-sandbox.ts'
 import type { NetworkCore } from './network-core.ts'
-
+import type { OpenNetwork } from './network-table.ts'
+import { OutsideEndpoints, type PreparedEndpoints } from './outside-endpoints.ts'
 import { portWishes, PublishedPorts, wishesOf } from './published-ports.ts'
 import { Sandbox } from './sandbox.ts'
 import { endpointLines, updateHosts, updateResolvConf, writeEtcFiles } from './sandbox-etc.ts'
 import { flushPorts, SandboxJoiner } from './sandbox-joiner.ts'
 import { checkMayConnect, readCounters } from './sandbox-readings.ts'
-import type { SandboxRecord } from './sandbox-record.ts'
+import { newRecord, type SandboxRecord } from './sandbox-record.ts'
+import { OldLinks } from './old-links.ts'
 
 /** See the file's head. */
 export class SandboxNetworking {
   readonly #core: NetworkCore
   readonly #joiner: SandboxJoiner
+  readonly #outside: OutsideEndpoints
+  readonly #oldLinks: OldLinks
 
   constructor(core: NetworkCore) {
     this.#core = core
     this.#joiner = new SandboxJoiner(core)
+    this.#outside = new OutsideEndpoints(core)
+    this.#oldLinks = new OldLinks(core)
   }
 
   /** By name, id or id prefix. */
@@ -63,9 +67,13 @@ export class SandboxNetworking {
   /** Makes the sandbox of a container that starts. Leaves nothing on failure. */
   async create(request: SandboxRequest, signal: AbortSignal): Promise<SandboxState> {
     signal.throwIfAborted()
-    await this.#end(this.#forget(request.containerId))
-    const live = this.#open(request, await this.#sandboxFor(request))
+    await this.#end(request.containerId, this.#forget(request.containerId))
+    const sandbox = await this.#sandboxFor(request)
+    await using prepared = await this.#prepare(request, sandbox)
+    const live = this.#open(request, sandbox, prepared)
+    prepared.keep()
     this.#core.live.set(request.containerId, live)
+    await this.#settleOr(live, async () => this.remove(request.containerId, live.state()))
     for (const endpoint of live.record.endpoints) {
       this.#core.announce('connect', request.containerId, endpoint)
     }
@@ -92,9 +100,16 @@ export class SandboxNetworking {
   async remove(id: ContainerId, state: SandboxState): Promise<void> {
     const live = this.#core.live.get(id)
     const endpoints = [...(live?.record.endpoints ?? [])]
-    await this.#end(this.#forget(id))
-    if (live === undefined && state.sandboxKey !== '') this.#forgetUnknown(id, state)
+    await this.#end(id, this.#forget(id))
+    if (live === undefined && state.sandboxKey !== '') await this.#forgetUnknown(id, state)
     for (const endpoint of endpoints) this.#core.announce('disconnect', id, endpoint)
+  }
+
+  /** Lets go of what is known of a container that is no more. */
+  async forget(id: ContainerId): Promise<void> {
+    const { records } = this.#core.parts
+    await this.#outside.forget(records.load(id), undefined)
+    records.remove(id)
   }
 
   /** Joins one more network. */
@@ -104,15 +119,26 @@ export class SandboxNetworking {
     const { record } = found
     checkMayConnect(live.record, record.name, 'connected')
     validateEndpoint(record, settings)
-    if (live.record.endpoints.some((endpoint) => endpoint.networkId === record.id)) {
-      throw new EngineError(
-        'forbidden',
-        `endpoint with name ${live.record.request.containerName} already exists in network ${record.name}`,
-      )
-    }
+    refuseTwice(live.record, record.name)
+    const { request, sandboxKey } = live.record
+    await using prepared = await this.#outside.prepare(request, sandboxKey, [{ network, settings }])
+    // It may have ended meanwhile.
+    if (this.#core.need(id) !== live) throw new EngineError('conflict', `Container ${id} is not running`)
+    refuseTwice(live.record, record.name)
+    const endpoint = this.#join(live, found, { settings, prepared })
+    await this.#settleOr(live, async () => this.disconnect(id, network))
+    this.#core.announce('connect', id, endpoint)
+    return endpointSettings(endpoint)
+  }
+
+  #join(
+    live: LiveSandbox,
+    found: OpenNetwork,
+    { settings, prepared }: { settings: EndpointSettings; prepared: PreparedEndpoints },
+  ): EndpointRecord {
     using undo = new DisposableStack()
     const before = this.#joiner.rules(live)
-    const endpoint = this.#joiner.join(live, found, settings, undo)
+    const endpoint = this.#joiner.join(live, found, settings, { undo, prepared })
     this.#joiner.route(live)
     updateHosts(live.record.request, [], endpointLines(live.record.request, endpoint))
     updateResolvConf(live.record, this.#core.etcContext())
@@ -120,8 +146,8 @@ export class SandboxNetworking {
     this.#joiner.retarget(live, before)
     this.#core.parts.records.save(live.record)
     undo.move()
-    this.#core.announce('connect', id, endpoint)
-    return endpointSettings(endpoint)
+    prepared.keep()
+    return endpoint
   }
 
   /** Leaves a network while running. */
@@ -143,6 +169,8 @@ export class SandboxNetworking {
     this.#joiner.serveNames(live)
     this.#joiner.retarget(live, before)
     this.#core.parts.records.save(live.record)
+    await this.#outside.release([endpoint])
+    if (this.#outside.concerns(live)) await this.#settle(live)
     this.#core.announce('disconnect', id, endpoint)
   }
 
@@ -183,21 +211,52 @@ export class SandboxNetworking {
     return usesSpare ? store.take() : store.takeBare()
   }
 
-  #open(request: SandboxRequest, sandbox: Sandbox | undefined): LiveSandbox {
+  /** Has made what is somebody else's of the endpoints. The sandbox does not outlive a failure. */
+  async #prepare(request: SandboxRequest, sandbox: Sandbox | undefined): Promise<PreparedEndpoints> {
+    try {
+      return await this.#outside.prepare(
+        request,
+        sandbox?.path ?? '',
+        sandbox === undefined ? [] : request.endpoints,
+      )
+    } catch (error) {
+      sandbox?.remove()
+      throw error
+    }
+  }
+
+  /** Tells drivers which of them leads outside. Only done where there is somebody to tell. */
+  async #settle(live: LiveSandbox): Promise<void> {
+    await this.#outside.settle(live)
+    if (this.#core.live.get(live.record.request.containerId) === live)
+      this.#core.parts.records.save(live.record)
+  }
+
+  async #settleOr(live: LiveSandbox, undo: () => Promise<void>): Promise<void> {
+    if (!this.#outside.concerns(live)) return
+    try {
+      await this.#settle(live)
+    } catch (error) {
+      await undo()
+      throw error
+    }
+  }
+
+  #open(request: SandboxRequest, sandbox: Sandbox | undefined, prepared: PreparedEndpoints): LiveSandbox {
     const { mode } = request
     if (typeof mode === 'object') return this.#share(request, mode.container)
     const { records } = this.#core.parts
     using undo = new DisposableStack()
     if (sandbox !== undefined) undo.defer(() => sandbox.remove())
     const record = newRecord(request, sandbox)
-    record.linkLines = this.#linkLines(request)
+    record.linkLines = this.#oldLinks.lines(request)
     const live = new LiveSandbox(record, sandbox)
     if (sandbox !== undefined) undo.defer(() => this.#core.keeper.close(sandbox.id))
     const wishes = portWishes(request.portBindings, request.exposedPorts, request.publishAllPorts)
     for (const { network, settings } of this.#endpointsOf(request)) {
       const found = this.#core.parts.table.find(network)
       validateEndpoint(found.record, settings)
-      this.#joiner.join(live, found, settings, undo)
+      this.#joiner.join(live, found, settings, { undo, prepared })
     }
     this.#joiner.route(live)
     writeEtcFiles(record, this.#core.etcContext())
@@ -206,7 +265,7 @@ export class SandboxNetworking {
     undo.defer(() => records.remove(request.containerId))
     records.save(record)
     undo.move()
-    this.#updateLinksTo(live)
+    this.#oldLinks.update(live)
     return live
   }
 
@@ -214,7 +273,7 @@ export class SandboxNetworking {
   #endpointsOf(request: SandboxRequest): SandboxRequest['endpoints'] {
     const name = request.mode === 'host' ? 'host' : request.mode === 'none' ? 'none' : undefined
     if (name === undefined || request.endpoints.length > 0) return request.endpoints
-    return [{ network: name, settings: emptySettings }]
+    return [{ network: name, settings: EndpointSettings.parse({}) }]
   }
 
   #share(request: SandboxRequest, other: ContainerId): LiveSandbox {
@@ -232,8 +291,8 @@ export class SandboxNetworking {
     return new LiveSandbox(record, undefined)
   }
 
-  /** Lets go of a sandbox of this daemon; answers its namespace's file. */
-  #forget(id: ContainerId): string | undefined {
+  /** Lets go of a sandbox of this daemon; answers what is left to end: its namespace's file, and endpoints elsewhere. */
+  #forget(id: ContainerId): Leftover | undefined {
     const live = this.#core.live.get(id)
     if (live === undefined) return undefined
     const { firewall, records, table } = this.#core.parts
@@ -242,23 +301,40 @@ export class SandboxNetworking {
     firewall.unpublish(rules)
     for (const endpoint of live.record.endpoints) {
       this.#core.keeper.remove(endpoint.networkId, endpoint.id)
-      releaseEndpoint(table.get(endpoint.networkId), endpoint)
+      this.#tryStep('link', id, () => this.#outside.giveLinkBack(live.sandbox, endpoint))
+      if (!this.#outside.isOthers(endpoint)) releaseEndpoint(table.get(endpoint.networkId), endpoint)
     }
     if (live.sandbox !== undefined) this.#core.keeper.close(live.sandbox.id)
     live[Symbol.dispose]()
     flushPorts(rules)
-    records.remove(id)
-    return live.sandbox?.path
+    const endpoints = live.record.endpoints.filter((endpoint) => this.#outside.isOthers(endpoint))
+    // What others are still to be told is known until they are.
+    if (endpoints.length === 0) records.remove(id)
+    return {
+      path: live.sandbox?.path,
+      endpoints,
+      holds: endpoints.map((one) => this.#core.hold(one.networkId)),
+    }
   }
 
-  /** Ends a namespace. Elsewhere where that can be: the kernel makes whoever unmounts one wait. */
-  async #end(path: string | undefined): Promise<void> {
+  /** Ends what `#forget` left. */
+  async #end(id: ContainerId, left: Leftover | undefined): Promise<void> {
+    if (left === undefined) return
+    await this.#endNamespace(left.path)
+    if (left.endpoints.length === 0) return
+    await this.#outside.release(left.endpoints)
+    for (const hold of left.holds) hold[Symbol.dispose]()
+    if (!this.#core.live.has(id)) this.#core.parts.records.remove(id)
+  }
+
+  /** Elsewhere where that can be: the kernel makes whoever unmounts one wait. */
+  async #endNamespace(path: string | undefined): Promise<void> {
     if (path === undefined) return
     if ((await this.#core.parts.sweep?.([{ kind: 'mount', path }])) !== true) removeNamespace(path)
   }
 
   /** Lets go of a sandbox that was never taken over. */
-  #forgetUnknown(id: ContainerId, state: SandboxState): void {
+  async #forgetUnknown(id: ContainerId, state: SandboxState): Promise<void> {
     const { records } = this.#core.parts
     const record = records.load(id)
     if (record !== undefined && record.kind !== 'own') return records.remove(id)
@@ -267,6 +343,7 @@ export class SandboxNetworking {
         this.#core.parts.firewall.unpublish(this.#joiner.rules(new LiveSandbox(record, undefined))),
       )
     }
+    await this.#outside.forget(record, state)
     removeNamespace(state.sandboxKey)
     return records.remove(id)
   }
@@ -305,75 +382,15 @@ export class SandboxNetworking {
       this.#core.parts.log.error('cannot take over a part of a sandbox', { what, container: id, error })
     }
   }
-
-  /** Lines for the containers that the request is linked to, those that run on the default network. */
-  #linkLines(request: SandboxRequest): Record<string, HostsLine> {
-    const lines: Record<string, HostsLine> = {}
-    for (const { containerId, alias } of request.links) {
-      const line = this.#linkLine(containerId, alias)
-      if (line !== undefined) lines[`${containerId} ${alias}`] = line
-    }
-    return lines
-  }
-
-  #linkLine(target: ContainerId, alias: string): HostsLine | undefined {
-    const other = this.#core.live.get(target)?.record
-    const endpoint = other?.endpoints.find((one) => one.networkName === 'bridge')
-    if (other === undefined || endpoint === undefined || endpoint.address4 === '') return undefined
-    const { hostname, containerName } = other.request
-    const names = [alias, hostname, ...(alias === containerName ? [] : [containerName])]
-    return { address: endpoint.address4, names: names.join(' ') }
-  }
-
-  /** The container has a new address: those linked to it learn it. */
-  #updateLinksTo(live: LiveSandbox): void {
-    const target = live.record.request.containerId
-    this.#core.live.set(target, live)
-    for (const { record } of this.#core.live.values()) {
-      for (const { containerId, alias } of record.request.links) {
-        if (containerId !== target) continue
-        const key = `${containerId} ${alias}`
-        const before = record.linkLines[key]
-        const after = this.#linkLine(containerId, alias)
-        if (after === undefined || JSON.stringify(before) === JSON.stringify(after)) continue
-        updateHosts(record.request, before === undefined ? [] : [before], [after])
-        record.linkLines[key] = after
-        this.#core.parts.records.save(record)
-      }
-    }
-  }
 }
 
-const emptySettings: EndpointSettings = {
-  IPAMConfig: null,
-  Links: null,
-  Aliases: null,
-  MacAddress: '',
-  DriverOpts: null,
-  GwPriority: 0,
-  NetworkID: '',
-  EndpointID: '',
-  Gateway: '',
-  IPAddress: '',
-  IPPrefixLen: 0,
-  IPv6Gateway: '',
-  GlobalIPv6Address: '',
-  GlobalIPv6PrefixLen: 0,
-  DNSNames: null,
-}
+type Leftover = { path: string | undefined; endpoints: EndpointRecord[]; holds: Disposable[] }
 
-function newRecord(request: SandboxRequest, sandbox: Sandbox | undefined): SandboxRecord {
-  return {
-    // A copy: names and addresses in it change as the container's do.
-    request: structuredClone(request),
-    sandboxId: sandbox?.id ?? randomBytes(32).toString('hex'),
-    sandboxKey: sandbox?.path ?? '',
-    kind: sandbox === undefined ? 'host' : 'own',
-    endpoints: [],
-    ports: [],
-    dns: undefined,
-    resolvConf: '',
-    servers: [],
-    linkLines: {},
-  }
+/** Throws forbidden when the container is on the network already. */
+function refuseTwice({ endpoints, request }: SandboxRecord, network: string): void {
+  if (!endpoints.some((endpoint) => endpoint.networkName === network)) return
+  throw new EngineError(
+    'forbidden',
+    `endpoint with name ${request.containerName} already exists in network ${network}`,
+  )
 }

@@ -2,7 +2,7 @@
 import { EngineError } from '../spec/errors.ts'
 import type { NetworkId } from '../spec/ids.ts'
 import { formatIp, formatPrefix, masked, parsePrefix } from './ip-address.ts'
-import type { PoolRecord } from './ipam.ts'
+import type { PoolRecord } from './pool-record.ts'
 import { bridgeOptions, type NetworkRecord } from './network-record.ts'
 import type { NetworkDaemonSettings } from './settings.ts'
 

@@ -15,7 +15,8 @@ import {
   parsePrefix,
   type IpAddress,
 } from './ip-address.ts'
-import type { AddressPool, PoolRecord } from './ipam.ts'
+import type { AddressPool } from './ipam.ts'
+import type { PoolRecord } from './pool-record.ts'
 import { joinComplaints } from './network-create.ts'
 import { isPredefined, type NetworkRecord } from './network-record.ts'
 import { takeAddress, type OpenNetwork } from './network-table.ts'
@@ -40,6 +41,8 @@ export type EndpointRecord = {
   /** Links of user networks: alias to container name. */
   links: Record<string, string>
   settings: EndpointSettings
+  /** Whether its driver has been told that the way outside leads over it. */
+  exposed?: boolean
 }
 
 /** Checks what is asked of an endpoint. Throws invalid, as Docker words it. */
@@ -106,22 +109,23 @@ export function dnsNamesOf(
 /** An endpoint with addresses taken, not joined yet. Disposing gives them back. */
 export type PlannedEndpoint = Disposable & { record: EndpointRecord; plan: EndpointPlan }
 
-/** Takes addresses for an endpoint. Throws as Docker words it. */
+/** Takes addresses for an endpoint, `fixed` ones where they were asked for elsewhere. Throws as Docker words it. */
 export function planEndpoint(
   network: OpenNetwork,
   container: { id: string; name: string; hostname: string },
   settings: EndpointSettings,
+  fixed: { ipv4?: IpAddress | undefined; ipv6?: IpAddress | undefined } = {},
 ): PlannedEndpoint {
   const { record: net } = network
   using undo = new DisposableStack()
-  const take = (family: 4 | 6, text: string | undefined) => {
-    const wanted = text === undefined || text === '' ? undefined : parseIp(text)
+  const take = (family: 4 | 6, text: string | undefined, given: IpAddress | undefined) => {
+    const wanted = given ?? (text === undefined || text === '' ? undefined : parseIp(text))
     const taken = takeAddress(network, family, wanted)
     if (taken !== undefined) undo.defer(() => taken.pool.release(taken.address))
     return taken
   }
-  const v4 = take(4, settings.IPAMConfig?.IPv4Address)
-  const v6 = take(6, settings.IPAMConfig?.IPv6Address)
+  const v4 = take(4, settings.IPAMConfig?.IPv4Address, fixed.ipv4)
+  const v6 = take(6, settings.IPAMConfig?.IPv6Address, fixed.ipv6)
   const linkLocal = (settings.IPAMConfig?.LinkLocalIPs ?? [])
     .map(parseIp)
     .filter((address) => address !== undefined)
@@ -184,8 +188,10 @@ function linksOf(settings: EndpointSettings): Record<string, string> {
   return links
 }
 
+type EndpointAddresses = Pick<EndpointRecord, 'address4' | 'address6'>
+
 /** Gives an endpoint's addresses back to its network. */
-export function releaseEndpoint(network: OpenNetwork, endpoint: EndpointRecord): void {
+export function releaseEndpoint(network: OpenNetwork, endpoint: EndpointAddresses): void {
   for (const text of [endpoint.address4, endpoint.address6]) {
     const address = parseIp(text)
     if (address === undefined) continue
@@ -194,7 +200,7 @@ export function releaseEndpoint(network: OpenNetwork, endpoint: EndpointRecord):
 }
 
 /** Takes the addresses that an endpoint has had since before this daemon. */
-export function reclaimEndpoint(network: OpenNetwork, endpoint: EndpointRecord): void {
+export function reclaimEndpoint(network: OpenNetwork, endpoint: EndpointAddresses): void {
   for (const text of [endpoint.address4, endpoint.address6]) {
     const address = parseIp(text)
     if (address === undefined) continue

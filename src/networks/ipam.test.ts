@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatIp, formatPrefix, parseIp, parsePrefix, type IpPrefix } from './ip-address.ts'
-import { DefaultIpam, dockerDefaultPools, openPool } from './ipam.ts'
+import { DefaultIpam, dockerDefaultPools } from './ipam.ts'
+import { openPool } from './pool-record.ts'
 
 const none = { exclude: [] as IpPrefix[], options: {} }
 const ipam = () => new DefaultIpam(dockerDefaultPools, 'fd12:3456:789a::/48')
@@ -65,7 +66,7 @@ test('addresses: lowest free first, bounds reserved, used up', () => {
   assert.throws(() => pool.request(parseIp('10.0.1.3')), /out of range/)
 })
 
-test('openPool() takes gateway, range and auxiliary addresses', () => {
+test('openPool() takes gateway, range and auxiliary addresses', async () => {
   const record = {
     subnet: '10.2.0.0/16',
     range: '10.2.3.0/24',
@@ -73,18 +74,24 @@ test('openPool() takes gateway, range and auxiliary addresses', () => {
     auxiliary: { router: '10.2.3.0' },
     asked: true,
   }
-  const { pool, gateway } = openPool(ipam(), record, { family: 4, wantsGateway: true, ...none })
+  const { pool, gateway } = await openPool(ipam(), record, { family: 4, wantsGateway: true, ...none })
   assert.equal(formatIp(gateway!), '10.2.0.9')
-  assert.equal(formatIp(pool.request()), '10.2.3.1')
+  assert.equal(formatIp(pool.request()!), '10.2.3.1')
 })
 
-test('openPool() gives the subnet back when an auxiliary address is wrong', () => {
+test('openPool() gives the subnet back when an auxiliary address is wrong', async () => {
   const driver = ipam()
   const record = { subnet: '10.2.0.0/16', range: '', gateway: '', auxiliary: { a: '10.3.0.1' }, asked: true }
   const open = () => openPool(driver, record, { family: 4, wantsGateway: true, ...none })
-  assert.throws(open, /auxiliary address: \(a:10\.3\.0\.1\) must belong to the master pool: 10\.2\.0\.0\/16/)
+  await assert.rejects(
+    open,
+    /auxiliary address: \(a:10\.3\.0\.1\) must belong to the master pool: 10\.2\.0\.0\/16/,
+  )
   record.auxiliary = { a: '10.2.0.1' }
-  assert.throws(open, /failed to allocate secondary ip address \(a:10\.2\.0\.1\): Address already in use/)
+  await assert.rejects(
+    open,
+    /failed to allocate secondary ip address \(a:10\.2\.0\.1\): Address already in use/,
+  )
   record.auxiliary = { a: '10.2.0.7' }
-  open()
+  await open()
 })

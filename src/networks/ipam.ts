@@ -6,12 +6,9 @@ import { EngineError } from '../spec/errors.ts'
 import {
   addressBits,
   contains,
-  formatIp,
-  formatPrefix,
   lastAddress,
   masked,
   overlaps,
-  parseIp,
   parsePrefix,
   prefixSize,
   samePrefix,
@@ -27,26 +24,58 @@ export type PoolRequest = {
   /** Prefixes not to choose, because the host uses them. */
   exclude: IpPrefix[]
   options: Record<string, string>
+  /** What the driver called a pool that the network has had since before this daemon. */
+  reference?: PoolReference
 }
+
+/** What somebody else calls a pool. */
+export type PoolReference = { id: string; space: string }
+
+/** What an address is for. */
+export type AddressUse = { kind: 'gateway' } | { kind: 'auxiliary' } | { kind: 'endpoint'; mac: string }
 
 /** A subnet taken by a network. */
 export interface AddressPool {
   readonly subnet: IpPrefix
+  /** The gateway, where that is the driver's choice. */
+  readonly gateway?: IpAddress
+  /** See `PoolRequest`. */
+  readonly reference?: PoolReference
+  /** Whether those who ask for an address have to tell the hardware's. */
+  readonly needsMac?: boolean
+  /**
+   * Has somebody else give an address, which `request` then takes; there for pools that are kept elsewhere. One that
+   * is not taken after all is to be released. Undefined where endpoints have no address of the pool's.
+   */
+  fetch?(address: IpAddress | undefined, use: AddressUse): Promise<IpAddress | undefined>
   /** Takes the given address, or a free one. Throws forbidden or unavailable, as Docker words it. */
-  request(address?: IpAddress): IpAddress
+  request(address?: IpAddress): IpAddress | undefined
   /** Idempotent. */
   release(address: IpAddress): void
   /** How many addresses are taken, the network's own included. */
   taken(): number
   /** Gives the subnet back. */
   close(): void
+  /** Resolves when what was released and closed is so elsewhere, too. */
+  settled?(): Promise<void>
 }
 
 /** Where addresses come from. */
 export interface IpamDriver {
   readonly name: string
   /** Takes a subnet. Throws as Docker words it. */
-  requestPool(request: PoolRequest): AddressPool
+  requestPool(request: PoolRequest): AddressPool | Promise<AddressPool>
+}
+
+/** Takes an address, wherever the pool is kept. */
+export async function requestAddress(
+  pool: AddressPool,
+  address: IpAddress | undefined,
+  use: AddressUse,
+): Promise<IpAddress | undefined> {
+  if (pool.fetch === undefined) return pool.request(address)
+  const fetched = await pool.fetch(address, use)
+  return fetched === undefined ? undefined : pool.request(fetched)
 }
 
 /** A range that default subnets are cut from. `size` is their prefix length. */
@@ -83,7 +112,7 @@ export class DefaultIpam implements IpamDriver {
     })
   }
 
-  requestPool(request: PoolRequest): AddressPool {
+  requestPool(request: PoolRequest): Pool {
     const subnet = request.subnet === undefined ? this.#choose(request) : masked(request.subnet)
     if (request.subnet !== undefined && this.#isTaken(subnet)) {
       throw new EngineError(
@@ -175,74 +204,5 @@ class Pool implements AddressPool {
 
   close(): void {
     this.#onClose()
-  }
-}
-
-/** Subnet, range, gateway and further addresses of one family, as a network keeps them. */
-export type PoolRecord = {
-  subnet: string
-  range: string
-  gateway: string
-  auxiliary: Record<string, string>
-  /** Whether the subnet was asked for, rather than chosen. */
-  asked: boolean
-}
-
-/** A pool with its network's own addresses taken. Undoes itself on failure. */
-export function openPool(
-  driver: IpamDriver,
-  record: PoolRecord,
-  request: { family: 4 | 6; exclude: IpPrefix[]; options: Record<string, string>; wantsGateway: boolean },
-): { pool: AddressPool; gateway: IpAddress | undefined } {
-  const subnet = record.subnet === '' ? undefined : parsePrefix(record.subnet)
-  const range = record.range === '' ? undefined : parsePrefix(record.range)
-  const pool = driver.requestPool({
-    family: request.family,
-    exclude: request.exclude,
-    options: request.options,
-    ...(subnet === undefined ? {} : { subnet }),
-    ...(range === undefined ? {} : { range }),
-  })
-  try {
-    const asked = record.gateway === '' ? undefined : parseIp(record.gateway)
-    let gateway: IpAddress | undefined
-    if (asked !== undefined) gateway = requestGateway(pool, asked)
-    else if (request.wantsGateway) gateway = pool.request()
-    for (const [name, text] of Object.entries(record.auxiliary)) takeAuxiliary(pool, name, text)
-    return { pool, gateway }
-  } catch (error) {
-    pool.close()
-    throw error
-  }
-}
-
-function requestGateway(pool: AddressPool, address: IpAddress): IpAddress {
-  try {
-    return pool.request(address)
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error
-    throw new EngineError('internal', `failed to allocate gateway (${formatIp(address)}): ${error.message}`, {
-      cause: error,
-    })
-  }
-}
-
-function takeAuxiliary(pool: AddressPool, name: string, text: string): void {
-  const address = parseIp(text)
-  if (address === undefined || !contains(pool.subnet, address)) {
-    throw new EngineError(
-      'forbidden',
-      `auxiliary address: (${name}:${text}) must belong to the master pool: ${formatPrefix(pool.subnet)}`,
-    )
-  }
-  try {
-    pool.request(address)
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error
-    throw new EngineError(
-      'internal',
-      `failed to allocate secondary ip address (${name}:${text}): ${error.message}`,
-      { cause: error },
-    )
   }
 }

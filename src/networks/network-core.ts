@@ -4,6 +4,7 @@ import type { NetlinkSocket } from '../kernel/netlink.ts'
 import type { Sweep } from '../kernel/sweeper.ts'
 import type { Log } from '../lib/log.ts'
 import type { NetworkDriver } from './driver.ts'
+import type { NetworkDrivers, IpamDrivers } from './network-drivers.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { EndpointRecord } from './endpoint.ts'
 import type { Firewall } from './firewall.ts'
@@ -29,7 +30,8 @@ export type NetworkCoreParts = {
   log: Log
   events: NetworkEvents
   table: NetworkTable
-  drivers: ReadonlyMap<string, NetworkDriver>
+  drivers: NetworkDrivers
+  ipam: IpamDrivers
   firewall: Firewall
   socket: NetlinkSocket
   store: SandboxStore
@@ -45,6 +47,9 @@ export class NetworkCore implements EndpointContext {
   readonly keeper: NetworkKeeper
   readonly services: ReadonlyMap<string, string[]> = hostServices()
   readonly live = new Map<ContainerId, LiveSandbox>()
+  /** Ids of networks that are being removed. */
+  readonly leaving = new Set<string>()
+  readonly #held = new Map<string, number>()
 
   constructor(parts: NetworkCoreParts, keeper: NetworkKeeper) {
     this.parts = parts
@@ -56,14 +61,29 @@ export class NetworkCore implements EndpointContext {
   }
 
   driver(name: string): NetworkDriver {
-    const driver = this.parts.drivers.get(name)
-    if (driver === undefined) {
-      throw new EngineError(
-        'notFound',
-        `could not resolve driver ${name} in registry: plugin ${JSON.stringify(name)} not found`,
-      )
+    return this.parts.drivers.get(name)
+  }
+
+  /** Throws notFound for a network that is being removed. */
+  refuseLeaving({ id, name }: { id: string; name: string }): void {
+    if (this.leaving.has(id)) throw new EngineError('notFound', `network ${name} not found`)
+  }
+
+  /** Keeps a network from being removed, while something is made on it that takes time. */
+  hold(networkId: string): Disposable {
+    this.#held.set(networkId, (this.#held.get(networkId) ?? 0) + 1)
+    return {
+      [Symbol.dispose]: () => {
+        const count = (this.#held.get(networkId) ?? 0) - 1
+        if (count > 0) this.#held.set(networkId, count)
+        else this.#held.delete(networkId)
+      },
     }
-    return driver
+  }
+
+  /** Whether anything is on a network, or is about to be. */
+  inUse(networkId: string): boolean {
+    return this.#held.has(networkId) || this.endpointsOn(networkId).length > 0
   }
 
   /** The sandbox of a container that runs. Throws conflict. */

@@ -11,7 +11,7 @@ import {
   parsePrefix,
   type IpPrefix,
 } from './ip-address.ts'
-import type { PoolRecord } from './ipam.ts'
+import type { PoolRecord } from './pool-record.ts'
 import { booleanOption, isPredefined, type NetworkRecord } from './network-record.ts'
 
 /** What a record needs beyond the request. */

@@ -36,7 +36,7 @@ export function filterNetworks(
     const isUnused = !isPredefined(network.name) && !inUse(network)
     return (
       exact('driver', network.driver) &&
-      exact('scope', 'local') &&
+      exact('scope', network.scope ?? 'local') &&
       exact('type', isPredefined(network.name) ? 'builtin' : 'custom') &&
       matchesText(filters.get('name'), network.name) &&
       matchesText(filters.get('id'), network.id) &&

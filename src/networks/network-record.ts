@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { NetworkId } from '../spec/ids.ts'
 import { EngineError } from '../spec/errors.ts'
-import type { PoolRecord } from './ipam.ts'
+import type { PoolRecord } from './pool-record.ts'
 
 /** See the file's head. Once made, a network never changes. */
 export type NetworkRecord = {
@@ -11,6 +11,8 @@ export type NetworkRecord = {
   /** RFC 3339 with nanoseconds. */
   created: string
   driver: string
+  /** How far it reaches, where that is beyond this machine. */
+  scope?: 'global'
   enableIPv4: boolean
   enableIPv6: boolean
   internal: boolean

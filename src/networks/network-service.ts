@@ -11,8 +11,8 @@ import { findLink, listAddresses, listRoutes } from '../kernel/rtnetlink-read.ts
 import type { Clock, Ids } from '../lib/clock.ts'
 import { formatTimeNs } from '../lib/clock.ts'
 import { exposureOf } from './exposure.ts'
-import { ipFromBytes, parseIp, type IpPrefix } from './ip-address.ts'
-import type { PoolRecord } from './ipam.ts'
+import { ipFromBytes, overlaps, parseIp, parsePrefix, type IpPrefix } from './ip-address.ts'
+import type { PoolRecord } from './pool-record.ts'
 import type { NetworkCore } from './network-core.ts'
 import { recordOf } from './network-create.ts'
 import { filterNetworks, prunableNetworks, type NetworkFilters } from './network-filters.ts'
@@ -24,6 +24,8 @@ export class NetworkService {
   readonly #core: NetworkCore
   readonly #clock: Clock
   readonly #ids: Ids
+  /** Networks that are being made. */
+  readonly #begun: NetworkRecord[] = []
 
   constructor(core: NetworkCore, clock: Clock, ids: Ids) {
     this.#core = core
@@ -37,20 +39,31 @@ export class NetworkService {
     const record = recordOf(request, {
       id: networkId(this.#ids.hex64()),
       created: formatTimeNs(this.#clock.nowNs()),
-      isTaken: (name) => table.byName(name) !== undefined,
+      isTaken: (name) => table.byName(name) !== undefined || this.#begun.some((other) => other.name === name),
       configNetwork: (name) => {
         const found = table.byName(name)?.record
         return found?.configOnly === true ? found : undefined
       },
       defaultOptions: (driver) => settings.defaultNetworkOptions[driver] ?? {},
     })
-    this.add(record)
+    this.#begun.push(record)
+    try {
+      await this.add(record.configOnly ? record : await this.#scoped(record))
+    } finally {
+      this.#begun.splice(this.#begun.indexOf(record), 1)
+    }
     this.#emit('create', record)
     return { Id: record.id, Warning: '' }
   }
 
-  /** Opens pools, makes links and keeps the row, in that order. */
-  add(record: NetworkRecord): void {
+  /** Brings a network of before this daemon up again. */
+  async restore(record: NetworkRecord): Promise<void> {
+    if (!record.configOnly) this.#core.parts.drivers.assume(record.driver)
+    await this.add(record, { isThere: true })
+  }
+
+  /** Opens pools, makes links and keeps the row, in that order. One that `isThere` already is not made elsewhere. */
+  async add(record: NetworkRecord, { isThere = false } = {}): Promise<void> {
     const { table } = this.#core.parts
     if (record.configOnly) {
       table.add({ record, pools: [] })
@@ -59,9 +72,9 @@ export class NetworkService {
     const driver = this.#core.driver(record.driver)
     driver.validate(record)
     this.#checkBridgeName(record)
-    using undo = new DisposableStack()
+    await using undo = new AsyncDisposableStack()
     const opened = undo.use(
-      table.open(driver.hasAddresses ? record : { ...record, enableIPv4: false, enableIPv6: false }, {
+      await table.open(driver.hasAddresses ? record : { ...record, enableIPv4: false, enableIPv6: false }, {
         exclude: this.#hostPrefixes(bridgeLinkName(record)),
         needsGateway: driver.needsGateway(record),
       }),
@@ -71,8 +84,11 @@ export class NetworkService {
       enableIPv4: record.enableIPv4,
       enableIPv6: record.enableIPv6,
     }
-    driver.create(complete)
-    undo.defer(() => driver.remove(complete))
+    this.#checkOverlap(complete)
+    if (!isThere || driver.outside === undefined) {
+      await driver.create(complete)
+      undo.defer(() => driver.remove(complete))
+    }
     table.add({ record: complete, pools: opened.pools })
     undo.move()
   }
@@ -94,7 +110,7 @@ export class NetworkService {
     if (isPredefined(record.name)) {
       throw new EngineError('forbidden', `${record.name} is a pre-defined network and cannot be removed`)
     }
-    this.#remove(record)
+    await this.#remove(record)
   }
 
   /** Removes all networks that nothing is on. */
@@ -103,7 +119,7 @@ export class NetworkService {
     for (const record of prunableNetworks(this.#core.parts.table.all(), filters, this.#clock.nowNs())) {
       if (this.#inUse(record)) continue
       try {
-        this.#remove(record)
+        await this.#remove(record)
         deleted.push(record.name)
       } catch (error) {
         if (!(error instanceof EngineError)) throw error
@@ -131,10 +147,18 @@ export class NetworkService {
 
   /** Drivers by name, for system info. */
   drivers(): string[] {
-    return [...this.#core.parts.drivers.keys()].toSorted()
+    return this.#core.parts.drivers.names()
   }
 
-  #remove(record: NetworkRecord): void {
+  /** With the driver that is asked for, which may have to be found, and the reach that it gives. */
+  async #scoped(record: NetworkRecord): Promise<NetworkRecord> {
+    const { drivers, ipam } = this.#core.parts
+    const { scope } = await drivers.find(record.driver)
+    await ipam.check(record.ipamDriver)
+    return scope === 'local' ? record : { ...record, scope }
+  }
+
+  async #remove(record: NetworkRecord): Promise<void> {
     const { table } = this.#core.parts
     if (this.#inUse(record)) {
       throw new EngineError(
@@ -148,13 +172,28 @@ export class NetworkService {
         `error while removing network: configuration network ${JSON.stringify(record.name)} is in use`,
       )
     }
-    if (!record.configOnly) this.#core.driver(record.driver).remove(record)
-    table.remove(record.id)
+    this.#core.refuseLeaving(record)
+    this.#core.leaving.add(record.id)
+    try {
+      if (!record.configOnly) await this.#removeLinks(record)
+      await table.remove(record.id)
+    } finally {
+      this.#core.leaving.delete(record.id)
+    }
     this.#emit('destroy', record)
   }
 
+  async #removeLinks(record: NetworkRecord): Promise<void> {
+    try {
+      await this.#core.driver(record.driver).remove(record)
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      throw new EngineError(error.kind, `error while removing network: ${error.message}`, { cause: error })
+    }
+  }
+
   #inUse(network: NetworkRecord): boolean {
-    return this.#core.endpointsOn(network.id).length > 0
+    return this.#core.inUse(network.id)
   }
 
   #emit(action: string, record: NetworkRecord): void {
@@ -170,17 +209,34 @@ export class NetworkService {
   #checkBridgeName(record: NetworkRecord): void {
     if (record.driver !== 'bridge') return
     const name = bridgeLinkName(record)
-    const other = this.#core.parts.table
-      .all()
-      .find(
-        (network) =>
-          network.driver === 'bridge' && network.id !== record.id && bridgeLinkName(network) === name,
-      )
+    const other = [...this.#core.parts.table.all(), ...this.#begun].find(
+      (network) =>
+        network.driver === 'bridge' && network.id !== record.id && bridgeLinkName(network) === name,
+    )
     if (other === undefined) return
     throw new EngineError(
       'forbidden',
       `cannot create network ${record.id} (${name}): conflicts with network ${other.id} (${name}): networks have same bridge name`,
     )
+  }
+
+  /** Bridges cannot share a subnet; that other drivers' networks do not is their own business. */
+  #checkOverlap(record: NetworkRecord): void {
+    if (record.driver !== 'bridge') return
+    const subnets = (network: NetworkRecord) =>
+      [...network.ipv4, ...network.ipv6]
+        .map((pool) => parsePrefix(pool.subnet))
+        .filter((one) => one !== undefined)
+    for (const other of this.#core.parts.table.all()) {
+      if (other.driver !== 'bridge' || other.configOnly || other.id === record.id) continue
+      const taken = subnets(other)
+      const clash = subnets(record).find((subnet) => taken.some((one) => overlaps(one, subnet)))
+      if (clash === undefined) continue
+      throw new EngineError(
+        'forbidden',
+        `cannot create network ${record.id} (${bridgeLinkName(record)}): conflicts with network ${other.id} (${bridgeLinkName(other)}): networks have overlapping IPv${clash.address.family}`,
+      )
+    }
   }
 
   /** What the host uses: its addresses, routes and resolvers, but for those of the link `own`. */
@@ -209,7 +265,7 @@ export class NetworkService {
       Name: record.name,
       Id: record.id,
       Created: record.created,
-      Scope: 'local',
+      Scope: record.scope ?? 'local',
       Driver: record.driver,
       EnableIPv4: record.enableIPv4,
       EnableIPv6: record.enableIPv6,

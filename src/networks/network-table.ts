@@ -4,8 +4,10 @@ import type { NetworkId } from '../spec/ids.ts'
 import { parseTimeNs } from '../lib/clock.ts'
 import type { Database } from '../store/database.ts'
 import { formatIp, formatPrefix, type IpAddress, type IpPrefix } from './ip-address.ts'
-import { openPool, type AddressPool, type IpamDriver, type PoolRecord } from './ipam.ts'
+import type { AddressPool } from './ipam.ts'
+import type { IpamDrivers } from './network-drivers.ts'
 import type { NetworkRecord } from './network-record.ts'
+import { closePool, openPool, type PoolRecord } from './pool-record.ts'
 
 /** A network with its open pools, in the order of its records. */
 export type OpenNetwork = { record: NetworkRecord; pools: AddressPool[] }
@@ -13,12 +15,12 @@ export type OpenNetwork = { record: NetworkRecord; pools: AddressPool[] }
 /** See the file's head. */
 export class NetworkTable {
   readonly #database: Database
-  readonly #ipam: ReadonlyMap<string, IpamDriver>
+  readonly #ipam: IpamDrivers
   readonly #networks = new Map<string, OpenNetwork>()
 
-  constructor(database: Database, ipam: readonly IpamDriver[]) {
+  constructor(database: Database, ipam: IpamDrivers) {
     this.#database = database
-    this.#ipam = new Map(ipam.map((driver) => [driver.name, driver]))
+    this.#ipam = ipam
   }
 
   /** Records as the database has them, oldest first. */
@@ -33,35 +35,39 @@ export class NetworkTable {
    * Opens a record's pools: those without a subnet get one that avoids `exclude`. Answers the record with what it
    * got. Nothing is kept until `add`.
    */
-  open(
+  async open(
     record: NetworkRecord,
     options: { exclude: IpPrefix[]; needsGateway: boolean },
-  ): OpenNetwork & Disposable {
+  ): Promise<OpenNetwork & AsyncDisposable> {
     const driver = this.#ipam.get(record.ipamDriver)
-    if (driver === undefined) {
-      throw new EngineError('notFound', `could not find ipam driver ${record.ipamDriver}`)
-    }
-    using undo = new DisposableStack()
+    await using undo = new AsyncDisposableStack()
     const pools: AddressPool[] = []
-    const openFamily = (family: 4 | 6, records: PoolRecord[], enabled: boolean) => {
-      const wanted = enabled && records.length === 0 ? [emptyPool] : records
-      return wanted.map((pool) => {
-        const opened = openPool(driver, pool, {
+    const openFamily = async (family: 4 | 6, records: PoolRecord[], enabled: boolean) => {
+      const complete: PoolRecord[] = []
+      for (const pool of enabled && records.length === 0 ? [emptyPool] : records) {
+        const opened = await openPool(driver, pool, {
           family,
           exclude: options.exclude,
           options: record.ipamOptions ?? {},
           wantsGateway: options.needsGateway,
         })
-        undo.defer(() => opened.pool.close())
+        undo.defer(async () => closePool(opened.pool))
         pools.push(opened.pool)
         const gateway = opened.gateway === undefined ? '' : formatIp(opened.gateway)
-        return { ...pool, subnet: formatPrefix(opened.pool.subnet), gateway }
-      })
+        const { reference } = opened.pool
+        const subnet = formatPrefix(opened.pool.subnet)
+        complete.push({ ...pool, subnet, gateway, ...(reference === undefined ? {} : { reference }) })
+      }
+      return complete
     }
-    const ipv4 = openFamily(4, record.ipv4, record.enableIPv4)
-    const ipv6 = openFamily(6, record.ipv6, record.enableIPv6)
+    const ipv4 = await openFamily(4, record.ipv4, record.enableIPv4)
+    const ipv6 = await openFamily(6, record.ipv6, record.enableIPv6)
     const opened = undo.move()
-    return { record: { ...record, ipv4, ipv6 }, pools, [Symbol.dispose]: () => opened.dispose() }
+    return {
+      record: { ...record, ipv4, ipv6 },
+      pools,
+      [Symbol.asyncDispose]: async () => opened.disposeAsync(),
+    }
   }
 
   /** Keeps a network, durably. */
@@ -76,17 +82,23 @@ export class NetworkTable {
     this.#networks.set(record.id, network)
   }
 
-  /** Forgets a network and closes its pools. */
-  remove(id: NetworkId): void {
+  /** Forgets a network and closes its pools. Resolves when they are given back to whoever keeps them. */
+  async remove(id: NetworkId): Promise<void> {
     const network = this.#networks.get(id)
     this.#database.run('DELETE FROM networks WHERE id = ?', id)
     this.#networks.delete(id)
     for (const pool of network?.pools ?? []) pool.close()
+    for (const pool of network?.pools ?? []) await pool.settled?.()
   }
 
   /** All networks, oldest first. */
   all(): NetworkRecord[] {
     return [...this.#networks.values()].map((network) => network.record)
+  }
+
+  /** By id. */
+  byId(id: string): OpenNetwork | undefined {
+    return this.#networks.get(id)
   }
 
   /** By id. Throws notFound. */
@@ -144,7 +156,8 @@ export function takeAddress(
   for (const [index, pool] of network.pools.entries()) {
     if (pool.subnet.address.family !== family) continue
     try {
-      return { address: pool.request(wanted), pool, gateway: records[index]?.gateway ?? '' }
+      const address = pool.request(wanted)
+      return address === undefined ? undefined : { address, pool, gateway: records[index]?.gateway ?? '' }
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       failure = error

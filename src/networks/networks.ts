@@ -13,6 +13,7 @@ import type { Sweep } from '../kernel/sweeper.ts'
 import { readSysctl, writeSysctl } from '../kernel/sysctl.ts'
 import { formatTimeNs, type Clock, type Ids } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
+import type { Plugins } from '../lib/plugin-client.ts'
 import type { Database } from '../store/database.ts'
 import { BridgeDriver } from './bridge-driver.ts'
 import { SandboxNetworking } from './container-networking.ts'
@@ -24,9 +25,11 @@ import { DefaultIpam } from './ipam.ts'
 import { LiveSandbox } from './live-sandbox.ts'
 import { NetworkKeeper } from './network-keeper.ts'
 import { NetworkCore, type NetworkEvents } from './network-core.ts'
+import { IpamDrivers, NetworkDrivers } from './network-drivers.ts'
 import type { NetworkRecord } from './network-record.ts'
 import { NetworkService } from './network-service.ts'
 import { NetworkTable } from './network-table.ts'
+import { NullIpam } from './null-ipam.ts'
 import { ParentDriver } from './parent-driver.ts'
 import { PortReservations } from './port-reservations.ts'
 import { SandboxStore } from './sandbox.ts'
@@ -43,6 +46,7 @@ export type NetworkParts = {
   events: NetworkEvents
   clock: Clock
   ids: Ids
+  plugins: Plugins
   /** Ends namespaces. */
   sweep?: Sweep
 }
@@ -76,6 +80,11 @@ export class Networks implements AsyncDisposable {
       new SpecialDriver('host'),
       new SpecialDriver('null'),
     ]
+    const outside = { plugins: parts.plugins, socket, log: log.child('plugins') }
+    const ipam = new IpamDrivers(
+      [new DefaultIpam(settings.defaultAddressPools, settings.uniqueLocalPrefix), new NullIpam()],
+      outside,
+    )
     const { keeperProgram: program, runRoot } = settings
     const keeper = new NetworkKeeper({ program, runRoot, log: log.child('keeper') })
     this.#core = new NetworkCore(
@@ -83,10 +92,9 @@ export class Networks implements AsyncDisposable {
         settings,
         log,
         events: parts.events,
-        table: new NetworkTable(parts.database, [
-          new DefaultIpam(settings.defaultAddressPools, settings.uniqueLocalPrefix),
-        ]),
-        drivers: new Map(drivers.map((driver) => [driver.name, driver])),
+        table: new NetworkTable(parts.database, ipam),
+        drivers: new NetworkDrivers(drivers, outside),
+        ipam,
         firewall,
         socket,
         store: new SandboxStore({
@@ -124,16 +132,16 @@ export class Networks implements AsyncDisposable {
     const byName = (name: string) => stored.find((network) => network.name === name)
     // Networks that have a subnet take theirs before one is chosen for the default network.
     for (const record of stored) {
-      if (record.name !== 'bridge') this.#restore(record)
+      if (record.name !== 'bridge') await this.#restore(record)
     }
     for (const name of ['host', 'none'] as const) {
-      if (byName(name) === undefined) this.service.add(specialNetwork(name, birth()))
+      if (byName(name) === undefined) await this.service.add(specialNetwork(name, birth()))
     }
     if (settings.bridgeName !== 'none') {
-      this.service.add(defaultBridge(settings, birth(), byName('bridge')))
+      await this.service.add(defaultBridge(settings, birth(), byName('bridge')))
     }
     this.#bridge.sweep(table.all())
-    this.#timer = setInterval(() => this.#watch(), watchIntervalMs)
+    this.#timer = setInterval(() => void this.#watch(), watchIntervalMs)
     this.#timer.unref()
     log.debug('networks are up', { count: table.all().length })
   }
@@ -147,7 +155,7 @@ export class Networks implements AsyncDisposable {
     for (const id of records.list()) {
       const record = records.load(id)
       if (record !== undefined && wanted.has(id)) keptPaths.add(record.sandboxKey)
-      else records.remove(id)
+      else this.#forget(id)
     }
     const rules = [...wanted].flatMap((id) => {
       const record = records.load(id)
@@ -173,7 +181,9 @@ export class Networks implements AsyncDisposable {
     for (const id of records.list()) records.remove(id)
     for (const path of namespacePaths(settings.runRoot)) removeNamespace(path)
     for (const record of table.all()) {
-      if (!record.configOnly) this.#core.driver(record.driver).remove(record)
+      const driver = record.configOnly ? undefined : this.#core.driver(record.driver)
+      // What plugins made is theirs.
+      if (driver?.outside === undefined) await driver?.remove(record)
     }
     this.#bridge.sweep([])
     firewall.teardown()
@@ -193,19 +203,26 @@ export class Networks implements AsyncDisposable {
   }
 
   /** A network that cannot be brought up again is shown in the log; the others go on. */
-  #restore(record: NetworkRecord): void {
+  async #restore(record: NetworkRecord): Promise<void> {
     try {
-      this.service.add(record)
+      await this.service.restore(record)
     } catch (error) {
       this.#parts.log.error('cannot bring a network up, it is tried again', { network: record.name, error })
       this.#missing.push(record)
     }
   }
 
+  /** Nobody waits for it: there may be a plugin to tell that is away. */
+  #forget(id: ContainerId): void {
+    this.containers.forget(id).catch((error: unknown) => {
+      this.#parts.log.warn('cannot let go of what a container had', { container: id, error })
+    })
+  }
+
   /** What others change on the host: firewalls that reload, links that stood in the way of ours. */
-  #watch(): void {
+  async #watch(): Promise<void> {
     this.#hostForward.check()
-    for (const record of this.#missing.splice(0)) this.#restore(record)
+    for (const record of this.#missing.splice(0)) await this.#restore(record)
   }
 
   #storedRules(record: NetworkRecord): BridgeRules[] {

@@ -26,7 +26,7 @@ export type PortRecord = {
 }
 
 /** Reads `80/tcp`. Throws invalid. */
-function parsePortKey(key: string): { protocol: TransportProtocol; port: number } {
+export function parsePortKey(key: string): { protocol: TransportProtocol; port: number } {
   const match = /^(\d{1,5})(?:\/([a-zA-Z]+))?$/.exec(key)
   const port = Number(match?.[1])
   const protocol = (match?.[2] ?? 'tcp').toLowerCase()

@@ -2,13 +2,7 @@
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { EndpointSettings } from '../spec/container-config.ts'
 import { flushDatagrams } from '../kernel/conntrack.ts'
-import {
-  dnsNamesOf,
-  endpointAddresses,
-  planEndpoint,
-  releaseEndpoint,
-  type EndpointRecord,
-} from './endpoint.ts'
+import { dnsNamesOf, endpointAddresses, planEndpoint, type EndpointRecord } from './endpoint.ts'
 import { applySysctls } from './endpoint-options.ts'
 import type { PublishedPort } from './firewall.ts'
 import { gatewayMode } from './bridge-driver.ts'
@@ -17,6 +11,7 @@ import type { LiveSandbox } from './live-sandbox.ts'
 import type { NetworkCore } from './network-core.ts'
 import { bridgeOptions, type NetworkRecord } from './network-record.ts'
 import type { OpenNetwork } from './network-table.ts'
+import type { PreparedEndpoints } from './outside-endpoints.ts'
 import { firewallPorts, PublishedPorts, type PortTarget, type PortWish } from './published-ports.ts'
 import { gatewayEndpoint, publishingEndpoint, setDefaultRoutes } from './sandbox-links.ts'
 import type { VisibleNetwork } from './network-keeper.ts'
@@ -31,25 +26,29 @@ export class SandboxJoiner {
     this.#core = core
   }
 
-  /** Takes addresses and makes the link. Undone by `undo` until that is moved away. */
+  /** Takes addresses and makes the link, but for what is `prepared`. Undone by `undo` until that is moved away. */
   join(
     live: LiveSandbox,
     network: OpenNetwork,
     settings: EndpointSettings,
-    undo: DisposableStack,
+    parts: { undo: DisposableStack; prepared: PreparedEndpoints },
   ): EndpointRecord {
+    const { undo, prepared } = parts
+    this.#core.refuseLeaving(network.record)
     const { request, endpoints } = live.record
     const driver = this.#core.driver(network.record.driver)
     const container = { id: request.containerId, name: request.containerName, hostname: request.hostname }
-    const planned = undo.use(planEndpoint(network, container, settings))
+    const planned = prepared.get(network.record.id) ?? undo.use(planEndpoint(network, container, settings))
     const { record } = planned
     if (driver.hasAddresses && live.sandbox !== undefined) {
       const { sandbox } = live
       const link = driver.join(network.record, sandbox, planned.plan)
-      undo.defer(() => driver.leave(sandbox, link))
-      record.link = link
-      record.mac = link.mac ?? record.mac
-      applySysctls(sandbox, link.name, planned.plan.driverOptions)
+      if (link !== undefined) {
+        undo.defer(() => driver.leave(sandbox, link))
+        record.link = link
+        record.mac = link.mac ?? record.mac
+        applySysctls(sandbox, link.name, planned.plan.driverOptions)
+      }
     }
     endpoints.push(record)
     undo.defer(() => endpoints.splice(endpoints.indexOf(record), 1))
@@ -58,7 +57,7 @@ export class SandboxJoiner {
     return record
   }
 
-  /** Takes an endpoint off a sandbox that goes on. */
+  /** Takes an endpoint off a sandbox that goes on; its addresses are still taken. */
   leave(live: LiveSandbox, endpoint: EndpointRecord): void {
     const { endpoints } = live.record
     this.#core.keeper.remove(endpoint.networkId, endpoint.id)
@@ -66,7 +65,6 @@ export class SandboxJoiner {
     if (endpoint.link !== undefined && live.sandbox !== undefined) {
       this.#core.driver(endpoint.driver).leave(live.sandbox, endpoint.link)
     }
-    releaseEndpoint(this.#core.parts.table.get(endpoint.networkId), endpoint)
   }
 
   /** Sets default routes, after endpoints came or went. */

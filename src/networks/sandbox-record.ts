@@ -1,4 +1,5 @@
 /** What is kept of a sandbox outside the daemon: one file each under the run directory, enough to take it over. */
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode } from '../spec/errors.ts'
@@ -8,6 +9,7 @@ import type { DnsPorts } from './sandbox-resolver.ts'
 import type { EndpointRecord } from './endpoint.ts'
 import type { HostsLine } from './etc-files.ts'
 import type { PortRecord } from './published-ports.ts'
+import type { Sandbox } from './sandbox.ts'
 
 /** See the file's head. */
 export type SandboxRecord = {
@@ -73,5 +75,22 @@ export class SandboxRecords {
 
   #path(id: ContainerId): string {
     return join(this.#directory, `${id}.json`)
+  }
+}
+
+/** The record of a sandbox that is being made. */
+export function newRecord(request: SandboxRequest, sandbox: Sandbox | undefined): SandboxRecord {
+  return {
+    // A copy: names and addresses in it change as the container's do.
+    request: structuredClone(request),
+    sandboxId: sandbox?.id ?? randomBytes(32).toString('hex'),
+    sandboxKey: sandbox?.path ?? '',
+    kind: sandbox === undefined ? 'host' : 'own',
+    endpoints: [],
+    ports: [],
+    dns: undefined,
+    resolvConf: '',
+    servers: [],
+    linkLines: {},
   }
 }

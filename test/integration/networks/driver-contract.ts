@@ -4,17 +4,20 @@ import { test } from 'node:test'
 import { networkId } from '../../../src/spec/ids.ts'
 import { NetlinkSocket, netlinkProtocols } from '../../../src/kernel/netlink.ts'
 import { randomIds } from '../../../src/lib/clock.ts'
-import type { EndpointPlan, NetworkDriver } from '../../../src/networks/driver.ts'
-import { parseIp } from '../../../src/networks/ip-address.ts'
+import type { EndpointPlan, JoinedLink, NetworkDriver } from '../../../src/networks/driver.ts'
+import { formatIp, formatMac, parseIp } from '../../../src/networks/ip-address.ts'
 import type { NetworkRecord } from '../../../src/networks/network-record.ts'
 import { Sandbox } from '../../../src/networks/sandbox.ts'
 import { equalInTheEnd, Lab, pings, run } from './lab.ts'
 
 /** A driver under test, with the options its networks need. */
-export type DriverUnderTest = { driver: NetworkDriver; options: Record<string, string> } & Disposable
+export type DriverUnderTest = {
+  driver: NetworkDriver
+  options: Record<string, string>
+} & (Disposable | AsyncDisposable)
 
 /** Opens a driver in a lab; `socket` stands in the host's namespace. */
-export type OpenDriver = (lab: Lab, socket: NetlinkSocket) => DriverUnderTest
+export type OpenDriver = (lab: Lab, socket: NetlinkSocket) => DriverUnderTest | Promise<DriverUnderTest>
 
 function networkOf(driver: NetworkDriver, options: Record<string, string>): NetworkRecord {
   const pool = { subnet: '10.252.7.0/24', range: '', gateway: '10.252.7.1', auxiliary: {}, asked: true }
@@ -51,6 +54,39 @@ function planOf(last: number, driverOptions: Record<string, string> = {}): Endpo
   }
 }
 
+/** Endpoints of the test that runs. */
+const made: string[] = []
+
+/** Joins as the engine does: what somebody else has to make is made before, and given up when joining fails. */
+async function join(
+  driver: NetworkDriver,
+  network: NetworkRecord,
+  { sandbox, plan }: { sandbox: Sandbox; plan: EndpointPlan },
+): Promise<JoinedLink> {
+  const { outside } = driver
+  made.push(plan.id)
+  if (outside !== undefined) {
+    const address = plan.addresses.map((one) => `${formatIp(one.address)}/${one.prefixLength}`)
+    plan.outside = await outside.prepare(network, {
+      endpointId: plan.id,
+      address4: address[0] ?? '',
+      address6: '',
+      mac: formatMac(plan.mac),
+      driverOptions: plan.driverOptions,
+      sandboxKey: sandbox.path,
+      ports: { published: [], exposed: [] },
+    })
+  }
+  try {
+    const link = driver.join(network, sandbox, plan)
+    assert.ok(link)
+    return link
+  } catch (error) {
+    await outside?.release(network.id, plan.id)
+    throw error
+  }
+}
+
 /** Links of the host that are nobody else's: those of the network, by its id, and of the lab. */
 function hostLinks(lab: Lab, network: NetworkRecord): string[] {
   const names = run(undefined, 'ip', '-o', 'link').output.matchAll(/^\d+: ([^:@]+)/gm)
@@ -67,17 +103,19 @@ export function driverContract(title: string, open: OpenDriver): void {
   ) => {
     await using lab = await Lab.start({ warmSandboxes: 0 })
     using socket = new NetlinkSocket(netlinkProtocols.route)
-    using under = open(lab, socket)
+    await using under = await open(lab, socket)
     const { driver, options } = under
     const network = networkOf(driver, options)
     driver.validate(network)
     const before = hostLinks(lab, network)
-    driver.create(network)
+    await driver.create(network)
     try {
       await check({ ...under, lab, network })
     } finally {
-      driver.remove(network)
-      driver.remove(network)
+      // What is left on it went with its sandbox.
+      for (const id of made.splice(0)) await driver.outside?.release(network.id, id)
+      await driver.remove(network)
+      await driver.remove(network)
     }
     await equalInTheEnd(
       () => hostLinks(lab, network),
@@ -89,10 +127,11 @@ export function driverContract(title: string, open: OpenDriver): void {
   const ending = (sandbox: Sandbox): Disposable => ({ [Symbol.dispose]: () => sandbox.remove() })
 
   test(`${title}: join() makes a link that is up, with its addresses; leave() takes it away, twice`, async () => {
-    await setUp(({ driver, lab, network }) => {
+    await setUp(async ({ driver, lab, network }) => {
       const sandbox = box(lab)
       using _end = ending(sandbox)
-      const link = driver.join(network, sandbox, planOf(2))
+      const plan = planOf(2)
+      const link = await join(driver, network, { sandbox, plan })
       assert.equal(link.name, 'eth0')
       const found = sandbox.findLink('eth0')
       assert.equal(found?.index, link.index)
@@ -101,6 +140,7 @@ export function driverContract(title: string, open: OpenDriver): void {
       assert.match(run(sandbox.path, 'ip', '-4', '-o', 'addr').output, /eth0 +inet 10\.252\.7\.2\/24/)
       driver.leave(sandbox, link)
       driver.leave(sandbox, link)
+      await driver.outside?.release(network.id, plan.id)
       assert.deepEqual(
         sandbox.links().map((one) => one.name),
         ['lo'],
@@ -109,13 +149,13 @@ export function driverContract(title: string, open: OpenDriver): void {
   })
 
   test(`${title}: create() of what is there already changes nothing for those on it`, async () => {
-    await setUp(({ driver, lab, network }) => {
+    await setUp(async ({ driver, lab, network }) => {
       const [one, two] = [box(lab), box(lab)]
       using _one = ending(one)
       using _two = ending(two)
-      driver.join(network, one, planOf(2))
-      driver.create(network)
-      driver.join(network, two, planOf(3))
+      await join(driver, network, { sandbox: one, plan: planOf(2) })
+      await driver.create(network)
+      await join(driver, network, { sandbox: two, plan: planOf(3) })
       assert.equal(pings(one.path, '10.252.7.3'), true)
     })
   })
@@ -126,7 +166,7 @@ export function driverContract(title: string, open: OpenDriver): void {
       using _end = ending(sandbox)
       const links = hostLinks(lab, network)
       const taken = planOf(2, { 'com.docker.network.endpoint.ifname': 'lo' })
-      assert.throws(() => driver.join(network, sandbox, taken))
+      await assert.rejects(join(driver, network, { sandbox, plan: taken }))
       assert.deepEqual(
         sandbox.links().map((one) => one.name),
         ['lo'],
@@ -136,16 +176,16 @@ export function driverContract(title: string, open: OpenDriver): void {
   })
 
   test(`${title}: links are called as the network and the endpoint want it`, async () => {
-    await setUp(({ driver, lab, network }) => {
+    await setUp(async ({ driver, lab, network }) => {
       const sandbox = box(lab)
       using _end = ending(sandbox)
       const prefixed = {
         ...network,
         options: { ...network.options, 'com.docker.network.container_iface_prefix': 'lan' },
       }
-      assert.equal(driver.join(prefixed, sandbox, planOf(2)).name, 'lan0')
+      assert.equal((await join(driver, prefixed, { sandbox, plan: planOf(2) })).name, 'lan0')
       const named = planOf(3, { 'com.docker.network.endpoint.ifname': 'wan7' })
-      assert.equal(driver.join(network, sandbox, named).name, 'wan7')
+      assert.equal((await join(driver, network, { sandbox, plan: named })).name, 'wan7')
     })
   })
 }

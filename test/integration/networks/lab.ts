@@ -19,6 +19,7 @@ import { findLink, listLinks } from '../../../src/kernel/rtnetlink-read.ts'
 import { addAddress, createVeth, deleteLink, replaceRoute, setLink } from '../../../src/kernel/rtnetlink.ts'
 import { randomIds, systemClock } from '../../../src/lib/clock.ts'
 import { createLog } from '../../../src/lib/log.ts'
+import { Plugins } from '../../../src/lib/plugin-client.ts'
 import { Networks } from '../../../src/networks/networks.ts'
 import { Sandbox } from '../../../src/networks/sandbox.ts'
 import { defaultNetworkSettings, type NetworkDaemonSettings } from '../../../src/networks/settings.ts'
@@ -56,6 +57,9 @@ function sweep(): void {
     if (name !== undefined && isDead(name)) nftables.run(`delete table ${family} ${name}`)
   }
 }
+
+/** How long plugins are waited for. */
+const patience = { retryMs: 500, answerMs: { usual: 1500, long: 1500, short: 700 } }
 
 let count = 0
 
@@ -107,6 +111,7 @@ export class Lab implements AsyncDisposable {
       },
       clock: systemClock,
       ids: randomIds,
+      plugins: new Plugins({ sockets: [join(this.root, 'plugins')], specifications: [] }, patience),
     })
   }
 
