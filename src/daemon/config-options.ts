@@ -134,7 +134,11 @@ export const options: readonly Option[] = [
     reload: true,
     help: 'Switch a feature on or off, as NAME=true',
   },
-  { key: 'firewall-backend', kind: 'text', help: 'Firewall to program; nftables is the only one' },
+  {
+    key: 'firewall-backend',
+    kind: 'text',
+    help: 'Firewall to program; nftables is the only one, and stands beside iptables',
+  },
   { key: 'fixed-cidr', kind: 'text', help: "Part of the default bridge's subnet to give addresses from" },
   {
     key: 'fixed-cidr-v6',
@@ -281,8 +285,16 @@ export const options: readonly Option[] = [
   { key: 'tlscert', kind: 'text', help: 'Certificate of the server' },
   { key: 'tlskey', kind: 'text', help: 'Private key of the server' },
   { key: 'tlsverify', kind: 'flag', help: 'Serve TLS, to clients with a certificate only' },
-  { key: 'userland-proxy', kind: 'flag', help: 'Accepted and not used: published ports need no proxy' },
-  { key: 'userland-proxy-path', kind: 'text', help: 'Accepted and not used: published ports need no proxy' },
+  {
+    key: 'userland-proxy',
+    kind: 'flag',
+    help: 'Relay connections that the firewall cannot lead, such as those to [::1]',
+  },
+  {
+    key: 'userland-proxy-path',
+    kind: 'text',
+    help: 'Accepted and not used: the relay is part of the engine',
+  },
   { key: 'userns-remap', kind: 'text', help: "User and group that containers' root is mapped to" },
 ]
 

@@ -13,6 +13,7 @@ test('what would be missed is refused, what is done another way is told', () => 
     [{ 'selinux-enabled': true }, /^selinux-enabled: /],
     [{ 'exec-opts': ['native.cgroupdriver=systemd'] }, /^invalid exec-opt native.cgroupdriver=systemd: /],
     [{ 'exec-opts': ['foo'] }, /^invalid exec-opt foo: unknown option/],
+    [{ 'firewall-backend': 'pf' }, /^firewall-backend "pf" is not known: there is nftables$/],
   ]
   for (const [entries, message] of refused) {
     assert.throws(() => refuseUnsupported(settings(entries)), { kind: 'invalid', message })
@@ -28,6 +29,8 @@ test('what would be missed is refused, what is done another way is told', () => 
   )
   assert.deepEqual(
     ineffectiveKeys(settings({ 'userland-proxy': false, features: {}, mtu: 1400, 'raw-logs': true })),
-    ['raw-logs', 'userland-proxy'],
+    ['raw-logs'],
   )
+  assert.deepEqual(ineffectiveKeys(settings({ 'firewall-backend': 'nftables' })), [])
+  assert.deepEqual(ineffectiveKeys(settings({ 'firewall-backend': 'iptables' })), ['firewall-backend'])
 })

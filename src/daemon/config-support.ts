@@ -14,19 +14,14 @@ const refusals: Readonly<Record<string, string>> = {
 
 const ineffective = [
   'allow-direct-routing',
-  'bip6',
   'containerd',
   'containerd-namespace',
   'containerd-plugin-namespace',
-  'default-gateway',
-  'default-gateway-v6',
   'features',
-  'firewall-backend',
   'ip-forward-no-drop',
   'node-generic-resources',
   'raw-logs',
   'shutdown-timeout',
-  'userland-proxy',
   'userland-proxy-path',
 ]
 
@@ -37,6 +32,13 @@ export function refuseUnsupported(settings: Settings): void {
   }
   if (settings.flag('selinux-enabled')) {
     throw new EngineError('invalid', 'selinux-enabled: this engine does not label containers for SELinux')
+  }
+  const backend = settings.text('firewall-backend')
+  if (!['', 'iptables', 'nftables'].includes(backend)) {
+    throw new EngineError(
+      'invalid',
+      `firewall-backend ${JSON.stringify(backend)} is not known: there is nftables`,
+    )
   }
   for (const option of settings.list('exec-opts')) {
     if (option === 'native.cgroupdriver=cgroupfs') continue
@@ -49,7 +51,8 @@ export function refuseUnsupported(settings: Settings): void {
 
 /** Keys that were set and change nothing. */
 export function ineffectiveKeys(settings: Settings): string[] {
-  return ineffective.filter((key) => isSet(settings, key))
+  const keys = ineffective.filter((key) => isSet(settings, key))
+  return settings.text('firewall-backend', 'nftables') === 'nftables' ? keys : [...keys, 'firewall-backend']
 }
 
 function isSet(settings: Settings, key: string): boolean {

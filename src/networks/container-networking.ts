@@ -371,6 +371,7 @@ export class SandboxNetworking {
       reservations,
       publishAddress: settings.publishAddress,
       translates: settings.firewall,
+      relays: settings.relays,
     })
     firewall.publish(this.#joiner.rules(live))
   }

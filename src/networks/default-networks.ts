@@ -1,7 +1,7 @@
 /** The networks that are always there, as the daemon's settings want them. */
 import { EngineError } from '../spec/errors.ts'
 import type { NetworkId } from '../spec/ids.ts'
-import { formatIp, formatPrefix, masked, parsePrefix } from './ip-address.ts'
+import { formatIp, formatPrefix, masked, parseIp, parsePrefix } from './ip-address.ts'
 import type { PoolRecord } from './pool-record.ts'
 import { bridgeOptions, type NetworkRecord } from './network-record.ts'
 import type { NetworkDaemonSettings } from './settings.ts'
@@ -61,33 +61,47 @@ export function defaultBridge(
 }
 
 function bridgePools(settings: NetworkDaemonSettings, former: NetworkRecord | undefined): PoolRecord[] {
-  const range = prefixSetting('fixed-cidr', settings.fixedCidr)
-  if (settings.bip === '') {
-    if (range !== undefined) {
-      return [{ subnet: range, range: '', gateway: '', auxiliary: {}, asked: false }]
-    }
-    return (former?.ipv4 ?? []).map((pool) => ({ ...pool, asked: false }))
-  }
-  const bip = parsePrefix(settings.bip)
-  if (bip === undefined || bip.address.family !== 4) {
-    throw new EngineError('invalid', `invalid bip: ${settings.bip}`)
-  }
-  return [
-    {
-      subnet: formatPrefix(masked(bip)),
-      range: range ?? '',
-      gateway: formatIp(bip.address),
-      auxiliary: {},
-      asked: false,
-    },
-  ]
+  return poolsOf(4, former?.ipv4 ?? [], {
+    bip: settings.bip,
+    range: prefixSetting('fixed-cidr', settings.fixedCidr),
+    auxiliary: gatewayOf('DefaultGatewayIPv4', settings.defaultGateway4, 4),
+  })
 }
 
 function bridgePools6(settings: NetworkDaemonSettings, former: NetworkRecord | undefined): PoolRecord[] {
   if (!settings.ipv6) return []
-  const subnet = prefixSetting('fixed-cidr-v6', settings.fixedCidr6)
-  if (subnet === undefined) return former?.ipv6 ?? []
-  return [{ subnet, range: '', gateway: '', auxiliary: {}, asked: false }]
+  return poolsOf(6, former?.ipv6 ?? [], {
+    bip: settings.bip6,
+    range: prefixSetting('fixed-cidr-v6', settings.fixedCidr6),
+    auxiliary: gatewayOf('DefaultGatewayIPv6', settings.defaultGateway6, 6),
+  })
+}
+
+function poolsOf(
+  family: 4 | 6,
+  former: PoolRecord[],
+  wanted: { bip: string; range: string | undefined; auxiliary: Record<string, string> },
+): PoolRecord[] {
+  const { bip: text, range, auxiliary } = wanted
+  const open = { range: '', gateway: '', auxiliary, asked: false }
+  if (text !== '') {
+    const bip = parsePrefix(text)
+    if (bip?.address.family !== family) {
+      throw new EngineError('invalid', `invalid ${family === 4 ? 'bip' : 'bip6'}: ${text}`)
+    }
+    const subnet = formatPrefix(masked(bip))
+    return [{ ...open, subnet, range: range ?? '', gateway: formatIp(bip.address) }]
+  }
+  if (range !== undefined) return [{ ...open, subnet: range }]
+  if (former.length === 0 && Object.keys(auxiliary).length > 0) return [{ ...open, subnet: '' }]
+  return former.map((pool) => ({ ...pool, auxiliary, asked: false }))
+}
+
+/** Docker's way to keep it: an address of the pool's that is called so. */
+function gatewayOf(key: string, text: string, family: 4 | 6): Record<string, string> {
+  if (text === '') return {}
+  if (parseIp(text)?.family === family) return { [key]: text }
+  throw new EngineError('invalid', `invalid default-gateway${family === 4 ? '' : '-v6'}: ${text}`)
 }
 
 function prefixSetting(name: string, text: string): string | undefined {

@@ -41,20 +41,21 @@ export type PublishedPort = {
 export class Firewall implements Disposable {
   readonly #table: string
   readonly #log: Log
-  readonly #enabled: boolean
+  readonly #families: readonly (4 | 6)[]
   #nftables: Nftables | undefined
 
-  /** `name` is the table's; several instances have one each. One that is not `enabled` never makes a rule. */
-  constructor(name: string, log: Log, enabled = true) {
+  /** `name` is the table's; several instances have one each. Of families that are not named no packet is touched. */
+  constructor(name: string, log: Log, families: readonly (4 | 6)[] = [4, 6]) {
     this.#table = `inet ${name}`
     this.#log = log
-    this.#enabled = enabled
+    this.#families = families
   }
 
   /** Makes the table or brings it up to date. Port maps stay as they are, so that running containers keep theirs. */
   setup(bridges: BridgeRules[]): void {
-    if (!this.#enabled) return this.teardown()
-    const text = tableText(this.#table) + bridges.map((rules) => this.#bridgeText('add', rules)).join('')
+    if (this.#families.length === 0) return this.teardown()
+    const text =
+      tableText(this.#table, this.#families) + bridges.map((rules) => this.#bridgeText('add', rules)).join('')
     this.#run(text)
   }
 
@@ -118,11 +119,12 @@ export class Firewall implements Disposable {
   }
 
   #portsText(verb: 'add' | 'delete', ports: PublishedPort[]): string {
-    return ports.map((port) => `${verb} element ${this.#table} ${portElement(port)}\n`).join('')
+    const known = ports.filter((port) => this.#families.includes(port.container.family))
+    return known.map((port) => `${verb} element ${this.#table} ${portElement(port)}\n`).join('')
   }
 
   #run(text: string): void {
-    if (text !== '' && this.#enabled) this.#transact(text)
+    if (text !== '' && this.#families.length > 0) this.#transact(text)
   }
 
   #transact(text: string): void {
@@ -163,8 +165,8 @@ function portElement(port: PublishedPort): string {
 }
 
 /** The table with its chains rebuilt, its sets of bridges empty, its port maps untouched. */
-function tableText(table: string): string {
-  return `${declarations(table)}${rules(table)}`
+function tableText(table: string, families: readonly (4 | 6)[]): string {
+  return `${declarations(table)}${rules(table, families)}`
 }
 
 function declarations(table: string): string {
@@ -193,12 +195,17 @@ function declarations(table: string): string {
   ].join('')
 }
 
-function rules(table: string): string {
+const pass6 = 'meta nfproto ipv6 accept'
+
+function rules(table: string, families: readonly (4 | 6)[]): string {
+  // Without IPv6 there is nothing that matches it, but for the first rule of the chain that would drop it.
+  const has6 = families.includes(6)
+  const concerns = (line: string) => has6 || line === pass6 || !/\bip6 |ipv6/.test(line)
   const chain = (name: string, hook: string, lines: string[]) =>
     [
       `add chain ${table} ${name} ${hook === '' ? '' : `{ type ${hook}; policy accept; }`}\n`,
       `flush chain ${table} ${name}\n`,
-      ...lines.map((line) => `add rule ${table} ${name} ${line}\n`),
+      ...lines.filter(concerns).map((line) => `add rule ${table} ${name} ${line}\n`),
     ].join('')
   return [
     `add chain ${table} user-forward\n`,
@@ -225,6 +232,7 @@ function rules(table: string): string {
       'ip6 saddr @masquerade6 masquerade',
     ]),
     chain('forward', 'filter hook forward priority filter', [
+      ...(has6 ? [] : [pass6]),
       'iifname @bridges jump user-forward',
       'iifname != @bridges oifname @bridges jump user-forward',
       'ct state established,related accept',

@@ -157,7 +157,9 @@ export function takeAddress(
     if (pool.subnet.address.family !== family) continue
     try {
       const address = pool.request(wanted)
-      return address === undefined ? undefined : { address, pool, gateway: records[index]?.gateway ?? '' }
+      return address === undefined
+        ? undefined
+        : { address, pool, gateway: gatewayOf(network, records[index]) }
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       failure = error
@@ -165,4 +167,11 @@ export function takeAddress(
   }
   if (failure !== undefined) throw failure
   return undefined
+}
+
+/** Of a bridge, Docker's: an auxiliary address may stand for where default routes lead instead. */
+function gatewayOf({ record }: OpenNetwork, pool: PoolRecord | undefined): string {
+  const { DefaultGatewayIPv4: other4, DefaultGatewayIPv6: other6 } = pool?.auxiliary ?? {}
+  const other = record.driver === 'bridge' ? (other4 ?? other6) : undefined
+  return other ?? pool?.gateway ?? ''
 }

@@ -70,7 +70,7 @@ export class Networks implements AsyncDisposable {
     const { settings, log } = parts
     this.#parts = parts
     const socket = new NetlinkSocket(netlinkProtocols.route)
-    const firewall = new Firewall(settings.instance, log.child('firewall'), settings.firewall)
+    const firewall = new Firewall(settings.instance, log.child('firewall'), firewallFamilies(settings))
     this.#hostForward = new HostForward(settings.instance, log.child('firewall'), settings.firewall)
     this.#bridge = new BridgeDriver(socket, { firewall, hostForward: this.#hostForward }, settings)
     const drivers: NetworkDriver[] = [
@@ -235,6 +235,11 @@ export class Networks implements AsyncDisposable {
       throw error
     }
   }
+}
+
+function firewallFamilies({ firewall, firewall6 }: NetworkDaemonSettings): (4 | 6)[] {
+  if (!firewall) return []
+  return firewall6 ? [4, 6] : [4]
 }
 
 function namespacePaths(runRoot: string): string[] {

@@ -82,13 +82,17 @@ function parseHostPort(text: string): { first: number; last: number } {
 export type PortTarget = { address4: string; address6: string; routed4: boolean; routed6: boolean }
 
 /** Host addresses that a wish means. IPv6 needs a container with IPv6, or a stream that can be relayed. */
-function wishAddresses(wish: PortWish, target: PortTarget, fallback: string): IpAddress[] {
+function wishAddresses(
+  wish: PortWish,
+  target: PortTarget,
+  { publishAddress: fallback, relays }: { publishAddress: string; relays: boolean },
+): IpAddress[] {
   const text = wish.hostAddress === '' ? fallback : wish.hostAddress
   const address = text === '' ? undefined : parseIp(text)
   if (address !== undefined) {
     return (address.family === 4 ? target.routed4 : target.routed6) ? [] : [address]
   }
-  const canReach6 = target.address6 !== '' || wish.protocol === 'tcp'
+  const canReach6 = target.address6 !== '' || (relays && wish.protocol === 'tcp')
   return [
     ...(target.address4 === '' || target.routed4 ? [] : [parseIp('0.0.0.0')]),
     ...(canReach6 && !target.routed6 ? [parseIp('::')] : []),
@@ -110,11 +114,11 @@ export class PublishedPorts implements Disposable {
     this.#relays = relays
   }
 
-  /** Holds the ports of all wishes, or none. Where the firewall does not translate, all streams are relayed. */
+  /** Holds the ports of all wishes, or none. Where the firewall does not translate, all streams are relayed, if any. */
   static reserve(
     wishes: PortWish[],
     target: PortTarget,
-    options: { reservations: PortReservations; publishAddress: string; translates: boolean },
+    options: { reservations: PortReservations; publishAddress: string; translates: boolean; relays: boolean },
   ): PublishedPorts {
     using undo = new DisposableStack()
     if (wishes.length > 0) undo.defer(() => options.reservations.settle())
@@ -128,13 +132,13 @@ export class PublishedPorts implements Disposable {
         records.push({ protocol, containerPort, hostAddress: '', hostPort: 0 })
       }
       const isRouted = (isRouted4 || target.address4 === '') && (isRouted6 || target.address6 === '')
-      const addresses = isRouted ? [] : wishAddresses(wish, target, options.publishAddress)
+      const addresses = isRouted ? [] : wishAddresses(wish, target, options)
       if (addresses.length === 0 || wish.again === 'routed') continue
       const held = holdPort(wish, target, { ...options, addresses })
       undo.use(held)
       for (const address of held.addresses) {
         records.push({ protocol, containerPort, hostAddress: formatIp(address), hostPort: held.port })
-        if (protocol !== 'tcp' || (address.family === 4 && options.translates)) continue
+        if (!options.relays || protocol !== 'tcp' || (address.family === 4 && options.translates)) continue
         held.relay(address, relayTarget(target, containerPort))
         relays.push({ held, address, containerPort })
       }

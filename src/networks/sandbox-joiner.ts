@@ -159,6 +159,7 @@ export class SandboxJoiner {
         reservations,
         publishAddress: publishAddress(this.#core.network(found.endpoint.networkId), settings),
         translates: settings.firewall,
+        relays: settings.relays,
       })
       undo.use(ports)
       const rules = firewallPorts(ports.records, found.target)

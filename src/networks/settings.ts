@@ -21,8 +21,13 @@ export type NetworkDaemonSettings = {
   fixedCidr: string
   /** `ipv6`: the default bridge has IPv6. */
   ipv6: boolean
-  /** Its IPv6 subnet, empty to choose (`fixed-cidr-v6`). */
+  /** Its IPv6 address and prefix, empty to choose (`bip6`). */
+  bip6: string
+  /** Range of its IPv6 addresses; without `bip6` its IPv6 subnet, empty to choose (`fixed-cidr-v6`). */
   fixedCidr6: string
+  /** Where its containers' default routes lead, empty for the bridge (`default-gateway`, `default-gateway-v6`). */
+  defaultGateway4: string
+  defaultGateway6: string
   defaultAddressPools: readonly DefaultPool[]
   /** ULA prefix that IPv6 subnets are cut from. */
   uniqueLocalPrefix: string
@@ -35,6 +40,10 @@ export type NetworkDaemonSettings = {
   masquerade: boolean
   /** Whether to make rules in the host's firewall (`iptables`). Without, nothing is translated or kept apart. */
   firewall: boolean
+  /** The same for IPv6 alone (`ip6tables`). */
+  firewall6: boolean
+  /** Whether to relay connections that the firewall cannot lead to a container (`userland-proxy`). */
+  relays: boolean
   /** Whether to switch on forwarding in the kernel (`ip-forward`). */
   enableForwarding: boolean
   /** What `host-gateway` stands for; empty for the default bridge's gateway (`host-gateway-ips`). */
@@ -56,7 +65,10 @@ export const defaultNetworkSettings: NetworkDaemonSettings = {
   bip: '',
   fixedCidr: '',
   ipv6: false,
+  bip6: '',
   fixedCidr6: '',
+  defaultGateway4: '',
+  defaultGateway6: '',
   defaultAddressPools: dockerDefaultPools,
   uniqueLocalPrefix: 'fdc7:ab12:5d00::/48',
   defaultNetworkOptions: {},
@@ -65,6 +77,8 @@ export const defaultNetworkSettings: NetworkDaemonSettings = {
   interContainer: true,
   masquerade: true,
   firewall: true,
+  firewall6: true,
+  relays: true,
   enableForwarding: true,
   hostGatewayAddresses: [],
   dns: [],

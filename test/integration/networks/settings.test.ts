@@ -1,0 +1,105 @@
+/** What daemon.json says about networks, followed by a whole daemon: addresses, gateways, firewall and relays. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { eventually } from '../../fixtures/processes.ts'
+import { startDaemon } from '../../fixtures/test-daemon.ts'
+import { ask, run } from './lab.ts'
+import { docker, World } from './world.ts'
+
+const serving = ['busybox', 'nc', '-ll', '-p', '80', '-e', 'echo', 'hello']
+
+test('the default bridge has the addresses, ranges, gateways and options that the file gives it', async () => {
+  using world = new World()
+  await using daemon = await startDaemon({
+    namespace: world.host.path,
+    config: {
+      bip: '10.140.7.1/24',
+      'fixed-cidr': '10.140.7.64/26',
+      'default-gateway': '10.140.7.9',
+      ipv6: true,
+      bip6: 'fd00:7::1/64',
+      'fixed-cidr-v6': 'fd00:7::100/120',
+      'default-gateway-v6': 'fd00:7::9',
+      mtu: 1400,
+      icc: false,
+      ip: '127.0.0.1',
+      'default-network-opts': { bridge: { 'com.docker.network.driver.mtu': '1300' } },
+      'default-address-pools': [{ base: '10.141.0.0/16', size: 26 }],
+    },
+  })
+  await daemon.loadBusybox()
+  const sh = async (line: string) => docker(daemon, ...line.split(' '))
+  await sh('run -d --name one -p 8000:80 busybox sleep 1000')
+  const bridge = JSON.parse(
+    await docker(daemon, 'network', 'inspect', 'bridge', '-f', '{{json .IPAM.Config}}'),
+  )
+  assert.deepEqual(bridge, [
+    {
+      Subnet: '10.140.7.0/24',
+      IPRange: '10.140.7.64/26',
+      Gateway: '10.140.7.1',
+      AuxiliaryAddresses: { DefaultGatewayIPv4: '10.140.7.9' },
+    },
+    {
+      Subnet: 'fd00:7::/64',
+      IPRange: 'fd00:7::100/120',
+      Gateway: 'fd00:7::1',
+      AuxiliaryAddresses: { DefaultGatewayIPv6: 'fd00:7::9' },
+    },
+  ])
+  const inside = await sh('exec one ip addr')
+  assert.match(inside, /mtu 1400 [^]*inet 10\.140\.7\.64\/24[^]*inet6 fd00:7::100\/64/)
+  assert.match(await sh('exec one ip route'), /^default via 10\.140\.7\.9 /m)
+  assert.match(await sh('exec one ip -6 route'), /^default via fd00:7::9 /m)
+  assert.match(
+    await docker(daemon, 'inspect', 'one', '-f', '{{.NetworkSettings.Networks.bridge.Gateway}}'),
+    /\.9$/,
+  )
+  assert.equal(await sh('port one'), '80/tcp -> 127.0.0.1:8000')
+  await sh('run -d --name two busybox sleep 1000')
+  assert.notEqual(
+    (await daemon.docker(['exec', 'one', 'ping', '-c1', '-W1', '10.140.7.65'])).code,
+    0,
+    'no icc',
+  )
+  await sh('network create net')
+  assert.match(await sh('network inspect net'), /"Subnet": "10\.141\.0\.0\/26"[^]*driver\.mtu": "1300"/)
+  await daemon.restart()
+  assert.match(await sh('exec one ip route'), /^default via 10\.140\.7\.9 /m)
+})
+
+test('settings of the default bridge that make no sense end the start, in Docker’s words', async () => {
+  using world = new World()
+  const cases: [Record<string, unknown>, RegExp][] = [
+    [{ bip: '10.140.7.1' }, /invalid bip: 10\.140\.7\.1/],
+    [{ ipv6: true, bip6: '10.140.7.1/24' }, /invalid bip6: 10\.140\.7\.1\/24/],
+    [
+      { bip: '10.140.7.1/24', 'default-gateway': '10.140.8.1' },
+      /auxiliary address: \(DefaultGatewayIPv4:10\.140\.8\.1\) must belong to the master pool: 10\.140\.7\.0\/24/,
+    ],
+    [{ 'default-gateway': 'nowhere' }, /invalid default-gateway: nowhere/],
+    [{ 'firewall-backend': 'pf' }, /firewall-backend "pf" is not known: there is nftables/],
+  ]
+  for (const [config, expected] of cases) {
+    await assert.rejects(startDaemon({ namespace: world.host.path, config }), expected)
+  }
+})
+
+test('without a relay what the firewall cannot lead is not published; without ip6tables nothing of IPv6 is led', async () => {
+  using world = new World()
+  await using daemon = await startDaemon({
+    namespace: world.host.path,
+    config: { 'userland-proxy': false, ip6tables: false, ipv6: true },
+  })
+  await daemon.loadBusybox()
+  world.sh('ip', 'link', 'set', 'lo', 'up')
+  await docker(daemon, 'network', 'create', 'four')
+  await docker(daemon, 'run', '-d', '--name', 'web', '--network', 'four', '-p', '8080:80', ...serving)
+  assert.equal(await docker(daemon, 'port', 'web'), '80/tcp -> 0.0.0.0:8080')
+  await eventually('it is reached over IPv4', () => ask(world.outside.path, world.address, 8080) === 'hello')
+  assert.equal(ask(world.host.path, '127.0.0.1', 8080), 'hello')
+  assert.equal(ask(world.host.path, '::1', 8080), '')
+  const rules = run(world.host.path, 'nft', 'list', 'table', 'inet', daemon.names.instance).output
+  assert.match(rules, /meta nfproto ipv6 accept/)
+  assert.doesNotMatch(rules, /ip6 daddr|ip6 saddr|dnat ip6/)
+})
