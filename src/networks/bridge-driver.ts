@@ -28,6 +28,7 @@ import {
   bridgeOptions,
   mtuOption,
   randomMac,
+  unparsable,
   type NetworkRecord,
 } from './network-record.ts'
 import { randomLinkName, type Sandbox, type SpareLink } from './sandbox.ts'
@@ -79,11 +80,14 @@ export class BridgeDriver implements NetworkDriver {
         throw new EngineError('invalid', 'gateway mode isolated can only be used for an internal network')
       }
     }
+    if (network.ipv4.length > 1 || network.ipv6.length > 1) {
+      throw new EngineError('forbidden', "bridge driver doesn't support multiple subnets")
+    }
     this.rules(network)
     mtuOption(network.options, this.#settings.mtu)
     const binding = network.options[bridgeOptions.hostBinding4]
     if (binding !== undefined && parseIp(binding)?.family !== 4) {
-      throw new EngineError('invalid', `invalid host binding IP address: ${binding}`)
+      throw unparsable(bridgeOptions.hostBinding4, binding, 'nil ip')
     }
     const name = bridgeLinkName(network)
     if (name.length === 0 || name.length > 15 || /[/\s:]/.test(name) || name === '.' || name === '..') {
@@ -118,7 +122,7 @@ export class BridgeDriver implements NetworkDriver {
       )
       undo.defer(() => this.#socket.request([deleteLink(name)], `bridge ${name}`, ['ENODEV']))
     } else if (existing.kind !== 'bridge') {
-      throw new EngineError('forbidden', `link ${name} is there already and is no bridge`)
+      throw new EngineError('internal', `existing interface ${name} is not a bridge`)
     }
     const link = existing ?? findLink(this.#socket, name)
     if (link === undefined) throw new EngineError('internal', `bridge ${name} is gone`)

@@ -71,9 +71,14 @@ export function booleanOption(options: Record<string, string>, key: string, fall
   if (text === undefined) return fallback
   const value = booleans[text]
   if (value === undefined) {
-    throw new EngineError('invalid', `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`)
+    throw unparsable(key, text, `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`)
   }
   return value
+}
+
+/** What is said of an option whose value cannot be read, with Go's reason. */
+export function unparsable(key: string, text: string, reason: string): EngineError {
+  return new EngineError('invalid', `failed to parse ${key} value: ${text} (${reason})`)
 }
 
 /** The network's MTU, or `fallback`. Throws invalid. */
@@ -81,9 +86,11 @@ export function mtuOption(options: Record<string, string>, fallback: number): nu
   const text = options[bridgeOptions.mtu]
   if (text === undefined) return fallback
   const value = Number(text)
-  if (!/^\d+$/.test(text) || value > 65_535) {
-    throw new EngineError('invalid', `invalid MTU number: ${text}`)
+  if (!/^[+-]?\d+$/.test(text)) {
+    const reason = `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`
+    throw unparsable(bridgeOptions.mtu, text, reason)
   }
+  if (value < 0 || value > 65_535) throw new EngineError('invalid', `invalid MTU number: ${text}`)
   return value === 0 ? fallback : value
 }
 
