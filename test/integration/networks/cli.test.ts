@@ -159,7 +159,10 @@ test('bad input is refused in Docker’s words and leaves nothing', async () => 
     ],
     ['network create -d overlay x', /This node is not a swarm manager\./],
     ['network create --scope swarm x', /cannot create a swarm scoped network when swarm is not active/],
-    ['network create -o com.docker.network.driver.mtu=abc x', /failed to parse com\.docker\.network\.driver\.mtu value: abc \(strconv\.Atoi: /],
+    [
+      'network create -o com.docker.network.driver.mtu=abc x',
+      /failed to parse com\.docker\.network\.driver\.mtu value: abc \(strconv\.Atoi: /,
+    ],
     ['network create host', /operation is not permitted on predefined host network/],
     ['network create --config-from nothing x', /configuration network "nothing" does not exist/],
     ['network create -o com.docker.network.bridge.gateway_mode_ipv4=foo x', /unknown gateway mode foo/],

@@ -103,3 +103,26 @@ test('without a relay what the firewall cannot lead is not published; without ip
   assert.match(rules, /meta nfproto ipv6 accept/)
   assert.doesNotMatch(rules, /ip6 daddr|ip6 saddr|dnat ip6/)
 })
+
+test('the default pool is 172.17.0.0/16, and another where the host uses that one', async () => {
+  const subnet = async (world: World) => {
+    await using daemon = await startDaemon({
+      namespace: world.host.path,
+      config: { bip: '', 'default-address-pools': [] },
+    })
+    return await docker(
+      daemon,
+      'network',
+      'inspect',
+      'bridge',
+      '-f',
+      '{{range .IPAM.Config}}{{.Subnet}}{{end}}',
+    )
+  }
+  using free = new World()
+  assert.equal(await subnet(free), '172.17.0.0/16')
+  using used = new World()
+  used.sh('ip', 'addr', 'add', '172.17.5.5/24', 'dev', 'cable')
+  used.sh('ip', 'route', 'add', '172.18.7.0/24', 'via', used.outsideAddress)
+  assert.equal(await subnet(used), '172.19.0.0/16')
+})
