@@ -34,7 +34,7 @@ import { networkRequest, portOptions } from './plugin-options.ts'
 import type { Sandbox } from './sandbox.ts'
 
 /** The subsystem that such a plugin implements. */
-export const networkSubsystem = 'NetworkDriver'
+const networkSubsystem = 'NetworkDriver'
 
 const text = z.string().nullish()
 const answers = {

@@ -21,7 +21,7 @@ import {
 import type { AddressPool, AddressUse, IpamDriver, PoolReference, PoolRequest } from './ipam.ts'
 
 /** The subsystem that such a plugin implements. */
-export const ipamSubsystem = 'IpamDriver'
+const ipamSubsystem = 'IpamDriver'
 
 const data = z.record(z.string(), z.string()).nullish()
 const answers = {
