@@ -271,3 +271,60 @@ test('a plugin that says no, hangs, lies or is gone is an error in its words, an
   )
   run(undefined, 'ip', 'link', 'del', `${instance}b0`)
 })
+
+test('addresses may be the plugin’s own without IPAM, and the IPAM plugin’s on a bridge', async () => {
+  await using lab = await Lab.start({ warmSandboxes: 0 })
+  await using plugin = await pluginAt(lab.root, { prefix: lab.settings.instance, base: '10.245.0.0/16' })
+  await lab.network('bare', { Driver: 'own', IPAM: { Driver: 'null' } })
+  const own = await lab.up('own', {
+    endpoints: [{ network: 'bare', settings: endpoint({ DriverOpts: { address: '10.244.3.4/28' } }) }],
+  })
+  const { IPAddress, IPPrefixLen } = own.state.endpoints['bare']!
+  assert.deepEqual([IPAddress, IPPrefixLen], ['10.244.3.4', 28])
+  assert.match(run(own.state.sandboxKey, 'ip', '-4', 'addr').output, /inet 10\.244\.3\.4\/28/)
+  const none = await lab.up('none', { endpoints: [{ network: 'bare', settings: endpoint() }] })
+  assert.equal(none.state.endpoints['bare']!.IPAddress, '')
+
+  await lab.network('mixed', { IPAM: { Driver: 'own' } })
+  const [one, two] = [await on(lab, 'mixed', 'one'), await on(lab, 'mixed', 'two')]
+  assert.deepEqual(
+    [one, two].map(({ state }) => state.endpoints['mixed']!.IPAddress),
+    ['10.245.0.2', '10.245.0.3'],
+  )
+  assert.equal(pings(one.state.sandboxKey, '10.245.0.3'), true)
+  const asked = plugin.calls.find(
+    ({ request }) => request['Address'] === '' && request['Options'] !== undefined,
+  )
+  assert.match(JSON.stringify(asked?.request['Options']), /RequestAddressType|endpoint\.macaddress/)
+  await assert.rejects(lab.network('clash', { IPAM: { Config: [{ Subnet: '10.245.0.0/25' }] } }), {
+    message: /networks have overlapping IPv4$/,
+  })
+  await lab.networks.containers.remove(one.id, one.state)
+  await equalInTheEnd(() => [...plugin.addresses].toSorted(), ['10.245.0.1', '10.245.0.3'], 'given back')
+  for (const box of [two, own, none]) await lab.networks.containers.remove(box.id, box.state)
+  for (const name of ['mixed', 'bare']) await lab.networks.service.remove(name)
+  assert.deepEqual([plugin.networks.size, plugin.endpoints.size, plugin.addresses.size], [0, 0, 0])
+})
+
+async function on(lab: Lab, network: string, name: string) {
+  return lab.up(name, { endpoints: [{ network, settings: endpoint() }] })
+}
+
+test('an IPAM plugin that forgets is told again what it gave', async () => {
+  await using lab = await Lab.start({ warmSandboxes: 0 })
+  const options = { prefix: lab.settings.instance, base: '10.245.0.0/16', forgets: true }
+  const first = await pluginAt(lab.root, options)
+  await lab.network('net', { IPAM: { Driver: 'own' } })
+  const one = await on(lab, 'net', 'one')
+  assert.equal(one.state.endpoints['net']!.IPAddress, '10.245.0.2')
+  await first[Symbol.asyncDispose]()
+  await lab.restart()
+  await lab.networks.containers.adopt(one.id, one.state)
+  await using again = await pluginAt(lab.root, options)
+  const two = await on(lab, 'net', 'two')
+  assert.equal(two.state.endpoints['net']!.IPAddress, '10.245.0.3')
+  assert.deepEqual([...again.addresses].toSorted(), ['10.245.0.1', '10.245.0.2', '10.245.0.3'])
+  for (const box of [one, two]) await lab.networks.containers.remove(box.id, box.state)
+  await lab.networks.service.remove('net')
+  assert.equal(again.addresses.size, 0)
+})

@@ -126,3 +126,41 @@ test('the default pool is 172.17.0.0/16, and another where the host uses that on
   used.sh('ip', 'route', 'add', '172.18.7.0/24', 'via', used.outsideAddress)
   assert.equal(await subnet(used), '172.19.0.0/16')
 })
+
+test('a network may have IPv6 alone; a network connected later leads outside if it is wanted more', async () => {
+  using world = new World()
+  world.sh('sh', '-c', 'echo 0 >/proc/sys/net/ipv4/ip_forward')
+  await using daemon = await startDaemon({ namespace: world.host.path, config: { 'ip-forward': false } })
+  await daemon.loadBusybox()
+  const sh = async (line: string) => docker(daemon, ...line.split(' '))
+  assert.equal(world.sh('cat', '/proc/sys/net/ipv4/ip_forward').trim(), '0', 'left as it was')
+  await sh('network create --ipv4=false --ipv6 --subnet fd00:64::/64 six')
+  await sh('network create --subnet 10.142.1.0/24 one')
+  await sh('network create --subnet 10.142.2.0/24 two')
+  await sh('run -d --name box --network six busybox sleep 1000')
+  assert.doesNotMatch(await sh('exec box ip -4 addr'), /inet .* eth0/)
+  assert.match(await sh('exec box ip -6 route'), /^default via fd00:64::1 /m)
+  await sh('run -d --name peer --network six busybox sleep 1000')
+  await sh('exec box ping -6 -c1 -W2 peer')
+  await sh('network connect one box')
+  await sh('network connect --gw-priority 7 --ip 10.142.2.9 two box')
+  assert.match(await sh('exec box ip route'), /^default via 10\.142\.2\.1 /m)
+  await sh('network disconnect two box')
+  assert.match(await sh('exec box ip route'), /^default via 10\.142\.1\.1 /m)
+  const mac = '02:42:00:00:00:07'
+  const answer = await daemon.api('POST', '/networks/two/connect', {
+    Container: 'box',
+    EndpointConfig: { MacAddress: mac, GwPriority: -1, IPAMConfig: { LinkLocalIPs: ['169.254.3.3'] } },
+  })
+  assert.equal(answer.status, 200, answer.body)
+  assert.match(await sh('exec box ip addr'), new RegExp(`${mac}[^]*inet 169\\.254\\.3\\.3/16`))
+  assert.match(await sh('exec box ip route'), /^default via 10\.142\.1\.1 /m, 'wanted less')
+  await sh('network disconnect one box')
+  await sh('stop -t 0 box')
+  await sh(
+    'network connect --gw-priority 9 --alias again --link-local-ip 169.254.4.4 --link peer:friend one box',
+  )
+  await sh('start box')
+  assert.match(await sh('exec box ip addr'), /inet 169\.254\.4\.4\/16/)
+  assert.match(await sh('exec box ip route'), /^default via 10\.142\.1\.1 /m)
+})
