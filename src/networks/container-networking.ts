@@ -322,8 +322,11 @@ export class SandboxNetworking {
     if (left === undefined) return
     await this.#endNamespace(left.path)
     if (left.endpoints.length === 0) return
-    await this.#outside.release(left.endpoints)
-    for (const hold of left.holds) hold[Symbol.dispose]()
+    try {
+      await this.#outside.release(left.endpoints)
+    } finally {
+      for (const hold of left.holds) hold[Symbol.dispose]()
+    }
     if (!this.#core.live.has(id)) this.#core.parts.records.remove(id)
   }
 

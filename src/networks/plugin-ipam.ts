@@ -99,6 +99,8 @@ export class PluginIpam implements IpamDriver {
 
   /** Has the plugin give an address of a pool; undefined when it gives none. */
   async take(pool: AddressPool, poolId: string, address: IpAddress | undefined, use: AddressUse) {
+    // One that has just been started, with the machine or as a container, is given the time to come up.
+    if (use.kind === 'endpoint') await this.#plugins.get(this.name, ipamSubsystem, { wait: true })
     const options: Record<string, string> = {}
     if (use.kind === 'gateway') options[useKey] = gatewayKey
     if (use.kind === 'endpoint' && pool.needsMac === true) options[macKey] = use.mac
