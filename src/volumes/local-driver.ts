@@ -1,12 +1,12 @@
 /** Volumes as directories: `volumes/NAME/_data` under the data root, or a mount on it (options type, device, o). */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { existsSync, mkdirSync, renameSync, rmdirSync } from 'node:fs'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import { mountTable } from '../kernel/mount-table.ts'
 import { unmount } from '../kernel/mount.ts'
 import { spreadDirectories } from '../kernel/spread-directories.ts'
-import { pathExists } from '../lib/path-exists.ts'
 import { mountLocalVolume } from './local-mount.ts'
 import type { DriverVolume, OwnVolumeDriver } from './volume-driver.ts'
 
@@ -41,9 +41,8 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
     validateName(name)
     validateOptions(options)
     await this.#setUp()
-    if (await pathExists(join(this.#root, name)))
-      await mkdir(this.path(name), { recursive: true, mode: 0o755 })
-    else await this.#make(name)
+    if (existsSync(join(this.#root, name))) mkdirSync(this.path(name), { recursive: true, mode: 0o755 })
+    else this.#make(name)
     // Not synced: the row's commit takes the directories along where the file system has one journal, and elsewhere
     // `mount` makes again what a power cut took, which is empty.
     if (options['device'] === undefined) this.#plain.add(name)
@@ -51,13 +50,18 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
 
   /**
    * Makes the directory under a name by chance and gives it its own then: ext4 spreads directories by name, and would
-   * bring this one back to where a volume of the same name has just been removed.
+   * bring this one back to where a volume of the same name has just been removed. Synchronous: each call takes less
+   * than the way to another thread.
    */
-  async #make(name: string): Promise<void> {
-    const draft = join(this.#root, `${draftPrefix}${randomBytes(8).toString('hex')}`)
-    await mkdir(draft, { mode: 0o701 })
-    await mkdir(join(draft, '_data'), { mode: 0o755 })
-    await rename(draft, join(this.#root, name))
+  #make(name: string): void {
+    const draft = this.#draftPath()
+    mkdirSync(draft, { mode: 0o701 })
+    mkdirSync(join(draft, '_data'), { mode: 0o755 })
+    renameSync(draft, join(this.#root, name))
+  }
+
+  #draftPath(): string {
+    return join(this.#root, `${draftPrefix}${randomBytes(8).toString('hex')}`)
   }
 
   /** Once: the directory of volumes, without what a daemon that died had not finished. */
@@ -76,7 +80,16 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
     this.#users.delete(name)
     if (this.#isMounted(name)) unmount(this.path(name), { detached: true })
     this.#plain.delete(name)
-    await rm(join(this.#root, name), { recursive: true, force: true, maxRetries: 3 })
+    const leaving = this.#draftPath()
+    try {
+      renameSync(join(this.#root, name), leaving)
+      rmdirSync(join(leaving, '_data'))
+      rmdirSync(leaving)
+    } catch {
+      // It has files, or is not there at all, or is not to be had: the last is told by these.
+      await rm(join(this.#root, name), { recursive: true, force: true, maxRetries: 3 })
+      await rm(leaving, { recursive: true, force: true, maxRetries: 3 })
+    }
   }
 
   path(name: string): string {
