@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError, errorCode } from '../spec/errors.ts'
-import type { NetlinkMessage, NetlinkSocket } from '../kernel/netlink.ts'
+import { type NetlinkMessage, netlinkProtocols, NetlinkSocket } from '../kernel/netlink.ts'
 import { findLink, listAddresses, type Link } from '../kernel/rtnetlink-read.ts'
 import {
   addAddress,
@@ -50,6 +50,8 @@ export class BridgeDriver implements NetworkDriver {
   readonly #hostForward: HostForward
   readonly #settings: NetworkDaemonSettings
   readonly #markers: string
+  /** Links that the kernel is still taking away. */
+  readonly #leaving = new Map<string, Promise<void>>()
 
   /** `socket` stands in the host's namespace. */
   constructor(
@@ -109,8 +111,9 @@ export class BridgeDriver implements NetworkDriver {
     }
   }
 
-  create(network: NetworkRecord): void {
+  async create(network: NetworkRecord): Promise<void> {
     const name = bridgeLinkName(network)
+    await this.#leaving.get(name)
     using undo = new DisposableStack()
     const existing = findLink(this.#socket, name)
     if (existing === undefined) {
@@ -137,7 +140,24 @@ export class BridgeDriver implements NetworkDriver {
     this.#firewall.removeBridge(this.rules(network))
     this.#hostForward.remove(name)
     if (!existsSync(join(this.#markers, name))) return
-    this.#socket.request([deleteLink(name)], `bridge ${name}`, ['ENODEV'])
+    const link = findLink(this.#socket, name)
+    if (link !== undefined) {
+      // The subnet and its route are free at once; the link itself takes the kernel some 40 ms, which nobody waits for.
+      const addresses = listAddresses(this.#socket).filter((address) => address.index === link.index)
+      this.#socket.request(addresses.map(deleteAddress), `bridge ${name}`, ['ENODEV', 'EADDRNOTAVAIL'])
+    }
+    const deletion = this.#deleteAside(name).finally(() => this.#leaving.delete(name))
+    this.#leaving.set(name, deletion)
+  }
+
+  /** Deletes the link on another thread. If that fails or never ends, its marker has the next start do it. */
+  async #deleteAside(name: string): Promise<void> {
+    try {
+      using socket = new NetlinkSocket(netlinkProtocols.route)
+      await socket.requestAside([deleteLink(name)], `bridge ${name}`)
+    } catch (error) {
+      if (errorCode(error) !== 'ENODEV') return
+    }
     this.#unmark(name)
   }
 
