@@ -13,8 +13,14 @@ export type Handler = (exchange: Exchange) => Promise<void> | void
 /** Answers a request that may take the connection over. */
 export type HijackHandler = (exchange: Exchange, connection: HijackedConnection) => Promise<void>
 
-/** One endpoint. `hijack` routes get the connection itself. */
-export type Route = { method: string; path: string } & ({ handle: Handler } | { hijack: HijackHandler })
+/**
+ * One endpoint. `hijack` routes get the connection itself. `oldest` is the minor version from which it answers, where
+ * that is before the oldest that the API has as a whole.
+ */
+export type Route = { method: string; path: string; oldest?: number } & (
+  | { handle: Handler }
+  | { hijack: HijackHandler }
+)
 
 /** A route and what stood in the place of its `{name}`. */
 export type RouteMatch = { route: Route; name: string }

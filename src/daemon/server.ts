@@ -156,7 +156,7 @@ export class ApiServer {
     const exchange = new Exchange({
       request,
       response,
-      version: checkVersion(target.version),
+      version: checkVersion(target.version, match.route.oldest),
       name: match.name,
       query: target.query,
       ...(connection === undefined ? {} : { body: (limit: number) => connection.body(limit) }),
@@ -249,9 +249,9 @@ async function ended(request: IncomingMessage): Promise<void> {
   over.abort()
 }
 
-function checkVersion(text: string | undefined): number {
+function checkVersion(text: string | undefined, oldest: number | undefined): number {
   if (text === undefined) return apiVersions.maximum
-  const match = matchApiVersion(text)
+  const match = matchApiVersion(text, oldest)
   if (match.kind === 'spoken') return match.minor
   if (match.kind === 'tooOld') {
     throw new EngineError(

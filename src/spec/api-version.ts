@@ -14,10 +14,13 @@ export type ApiVersionMatch =
   | { kind: 'tooOld'; text: string }
   | { kind: 'tooNew'; text: string }
 
-/** Compares dotted numbers part by part; a missing part is 0 (as moby's api/types/versions does). */
-export function matchApiVersion(text: string): ApiVersionMatch {
+/**
+ * Compares dotted numbers part by part; a missing part is 0 (as moby's api/types/versions does). `minimum` is the
+ * oldest minor version of what was asked for.
+ */
+export function matchApiVersion(text: string, minimum: number = apiVersions.minimum): ApiVersionMatch {
   const [major = 0, minor = 0, ...rest] = text.split('.').map((part) => Number(part))
-  if (major < 1 || (major === 1 && minor < apiVersions.minimum)) return { kind: 'tooOld', text }
+  if (major < 1 || (major === 1 && minor < minimum)) return { kind: 'tooOld', text }
   const beyond = rest.some((part) => part > 0)
   if (major > 1 || minor > apiVersions.maximum || (minor === apiVersions.maximum && beyond)) {
     return { kind: 'tooNew', text }

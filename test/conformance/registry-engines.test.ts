@@ -1,18 +1,16 @@
 /** Other engines as clients of our registry: a real dockerd with its own CLI, and podman. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { busyboxArchive } from '../fixtures/busybox-image.ts'
+import { hasDockerd, startDockerd } from '../fixtures/dockerd.ts'
 import { enterOwnNetwork } from '../fixtures/own-network.ts'
-import { eventually, runCommand } from '../fixtures/processes.ts'
+import { runCommand } from '../fixtures/processes.ts'
 import { freePort, startRegistryProcess, type RegistryProcess } from '../fixtures/registry-process.ts'
 
-const dockerd = '/usr/sbin/dockerd'
 const podman = '/usr/bin/podman'
 let root = ''
 let r: RegistryProcess
@@ -47,38 +45,19 @@ async function digestIn(repository: string): Promise<string | null> {
   return answer.headers.get('docker-content-digest')
 }
 
-test(
-  'a real dockerd pushes, pulls by tag and digest, and searches',
-  { skip: !existsSync(dockerd) },
-  async () => {
-    const socket = `unix://${join(root, 'docker.sock')}`
-    const places = `--data-root ${root}/docker --exec-root ${root}/run --pidfile ${root}/pid -H ${socket}`
-    const plain = '--bridge none --iptables=false --ip6tables=false --storage-driver vfs'
-    const daemon = spawn(dockerd, `${places} ${plain}`.split(' '), { stdio: 'ignore' })
-    const ended = once(daemon, 'close')
-    try {
-      const docker = (line: string) => must(['docker', '-H', socket, ...line.split(' ')])
-      await eventually('dockerd answers', () =>
-        docker('version').then(
-          () => true,
-          () => false,
-        ),
-      )
-      await docker(`load -i ${join(root, 'busybox.tar')}`)
-      const name = `127.0.0.1:${r.port}/team/box`
-      await docker(`tag busybox:latest ${name}:1`)
-      const pushed = /digest: (sha256:[0-9a-f]{64})/.exec(await docker(`push ${name}:1`))?.[1]
-      assert.equal(pushed, await digestIn('team/box'))
-      await docker(`rmi ${name}:1 busybox:latest`)
-      assert.match(await docker(`pull ${name}:1`), new RegExp(`Digest: ${pushed}`))
-      assert.match(await docker(`pull ${name}@${pushed}`), /up to date|Downloaded/)
-      assert.match(await docker(`search 127.0.0.1:${r.port}/box`), /team\/box/)
-    } finally {
-      daemon.kill('SIGTERM')
-      await ended
-    }
-  },
-)
+test('a real dockerd pushes, pulls by tag and digest, and searches', { skip: !hasDockerd }, async () => {
+  await using dockerd = await startDockerd()
+  const docker = (line: string) => dockerd.docker(...line.split(' '))
+  await docker(`load -i ${join(root, 'busybox.tar')}`)
+  const name = `127.0.0.1:${r.port}/team/box`
+  await docker(`tag busybox:latest ${name}:1`)
+  const pushed = /digest: (sha256:[0-9a-f]{64})/.exec(await docker(`push ${name}:1`))?.[1]
+  assert.equal(pushed, await digestIn('team/box'))
+  await docker(`rmi ${name}:1 busybox:latest`)
+  assert.match(await docker(`pull ${name}:1`), new RegExp(`Digest: ${pushed}`))
+  assert.match(await docker(`pull ${name}@${pushed}`), /up to date|Downloaded/)
+  assert.match(await docker(`search 127.0.0.1:${r.port}/box`), /team\/box/)
+})
 
 test('podman pushes, pulls, searches, and lists tags', { skip: !existsSync(podman) }, async () => {
   const at = [

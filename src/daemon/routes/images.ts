@@ -74,9 +74,12 @@ export interface Committing {
   }): Promise<string>
 }
 
+/** `docker-daemon:` of skopeo, podman and buildah speaks this, whatever the engine says of its versions. */
+const transferVersion = 22
+
 /** The route by which archives come in. */
 export function imageLoadRoutes(images: Pick<ImageOperations, 'load'>): Route[] {
-  return [{ method: 'POST', path: '/images/load', handle: (x) => load(images, x) }]
+  return [{ method: 'POST', path: '/images/load', oldest: transferVersion, handle: (x) => load(images, x) }]
 }
 
 /** Routes of the API's "Image" area. */
@@ -90,8 +93,18 @@ export function imageRoutes(
   }
   return [
     { method: 'GET', path: '/images/json', handle: (x) => list(images, x) },
-    { method: 'GET', path: '/images/get', handle: (x) => save(images, x, x.query.getAll('names')) },
-    { method: 'GET', path: '/images/{name}/get', handle: (x) => save(images, x, [x.name]) },
+    {
+      method: 'GET',
+      path: '/images/get',
+      oldest: transferVersion,
+      handle: (x) => save(images, x, x.query.getAll('names')),
+    },
+    {
+      method: 'GET',
+      path: '/images/{name}/get',
+      oldest: transferVersion,
+      handle: (x) => save(images, x, [x.name]),
+    },
     { method: 'GET', path: '/images/{name}/json', handle: (x) => inspect(images, x) },
     {
       method: 'GET',
