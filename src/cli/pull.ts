@@ -8,7 +8,7 @@ import { showProgress } from './progress.ts'
 
 /** Whether the text is an image's id, which no registry can be asked for. */
 export function isImageId(text: string): boolean {
-  return /^[a-f0-9]{64}$/.test(text) || text.startsWith('sha256:')
+  return /^([a-f0-9]{64}|[a-f0-9]{128})$/.test(text) || /^sha(256|512):/.test(text)
 }
 
 /** A reference as Docker shows it: without the default registry, with `latest` where nothing more is named. */

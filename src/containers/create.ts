@@ -17,7 +17,7 @@ import { networksOf, resolveLinks, sandboxRequest } from './sandbox-request.ts'
 import { validateConfig, validateHostConfig } from './validate.ts'
 
 /** Id of no image: a container made from nothing. */
-const noImage = digest(`sha256:${'0'.repeat(64)}`)
+export const noImage = digest(`sha256:${'0'.repeat(64)}`)
 
 type Plan = {
   id: ContainerId

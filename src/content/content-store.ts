@@ -5,13 +5,13 @@
  * removal of an image and a load of the same may run side by side. What no row names goes at the next start.
  */
 import { createHash, randomBytes, type Hash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, renameSync, rmSync } from 'node:fs'
 import { link, mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { syncDirectory } from '../lib/sync-directory.ts'
 import { EngineError, errorCode } from '../spec/errors.ts'
-import { digest, isDigest, type Digest } from '../spec/ids.ts'
+import { digest, isDigest, type Digest, type DigestAlgorithm } from '../spec/ids.ts'
 import type { Database } from '../store/database.ts'
 
 /** A blob that is there. */
@@ -27,7 +27,7 @@ export interface Ingest extends AsyncDisposable {
   finish(): Promise<Blob>
 }
 
-const algorithms = ['sha256', 'sha512'] as const
+const algorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
 const maxDownloadAgeMs = 24 * 60 * 60 * 1000
 
 /** See the file's head. */
@@ -35,6 +35,8 @@ export class ContentStore {
   readonly #directory: string
   readonly #database: Database
   readonly #leases = new Map<Digest, number>()
+  /** Files that have become visible under a lease: those that no row names when it ends go again. */
+  readonly #unnamed = new Set<Digest>()
 
   /** `directory` is the store's own; call `setUp` before anything else. */
   constructor(directory: string, database: Database) {
@@ -122,7 +124,7 @@ export class ContentStore {
   }
 
   /** Starts writing a blob. The algorithm is that of the digest it will be published under. */
-  async ingest(algorithm: (typeof algorithms)[number] = 'sha256'): Promise<Ingest> {
+  async ingest(algorithm: DigestAlgorithm = 'sha256'): Promise<Ingest> {
     const path = this.ingestPath()
     const file = await open(path, 'wx', 0o600)
     return new FileIngest(path, file, { hash: createHash(algorithm), algorithm })
@@ -141,6 +143,7 @@ export class ContentStore {
   /** As `publish`, but the file keeps its name as well: others still read it. */
   async publishLink(path: string, id: Digest): Promise<void> {
     const target = this.path(id)
+    this.#unnamed.add(id)
     try {
       await link(path, target)
     } catch (error) {
@@ -155,12 +158,13 @@ export class ContentStore {
    */
   async publish(path: string, id: Digest): Promise<void> {
     const target = this.path(id)
+    this.#unnamed.add(id)
     await rename(path, target)
     await syncDirectory(dirname(target))
   }
 
   /** Writes a small blob and makes it visible; as `publish`, the row is the caller's. */
-  async put(data: Uint8Array, algorithm: (typeof algorithms)[number] = 'sha256'): Promise<Blob> {
+  async put(data: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Promise<Blob> {
     await using ingest = await this.ingest(algorithm)
     await ingest.write(data)
     const blob = await ingest.finish()
@@ -182,7 +186,7 @@ export class ContentStore {
       [Symbol.dispose]: () => {
         for (const id of ids) {
           const left = (this.#leases.get(id) ?? 1) - 1
-          if (left === 0) this.#leases.delete(id)
+          if (left === 0) this.#release(id)
           else this.#leases.set(id, left)
         }
       },
@@ -200,11 +204,29 @@ export class ContentStore {
         removed.push(blob)
       }
     })
-    for (const { digest: id } of removed) {
-      // Published anew since the transaction: then the file is the new one's.
-      if (!this.#leases.has(id)) await rm(this.path(id), { force: true })
-    }
+    // Taken out of the way in this same turn: who leases one of them later writes it anew, and keeps what it wrote.
+    const gone = removed.map(({ digest: id }) => this.#takeAway(id))
+    for (const path of gone) await rm(path, { force: true })
     return removed
+  }
+
+  /** The last lease has ended: what came under it and got no row, as the work failed, goes. */
+  #release(id: Digest): void {
+    this.#leases.delete(id)
+    if (!this.#unnamed.delete(id) || this.get(id) !== undefined) return
+    rmSync(this.path(id), { force: true })
+  }
+
+  /** Moves a blob's file to where nobody finds it; answers where. */
+  #takeAway(id: Digest): string {
+    const path = this.ingestPath()
+    try {
+      renameSync(this.path(id), path)
+    } catch {
+      // It is gone already, or a full disk has no room for the name.
+      rmSync(this.path(id), { force: true })
+    }
+    return path
   }
 
   /** At start: removes blobs that nobody needs and files without a row. */
@@ -242,13 +264,8 @@ export class ContentStore {
   }
 }
 
-/** The algorithm of a digest. */
-export function algorithmOf(id: Digest): (typeof algorithms)[number] {
-  return id.startsWith('sha512:') ? 'sha512' : 'sha256'
-}
-
 /** The digest of some bytes. */
-export function digestOf(data: Uint8Array, algorithm: (typeof algorithms)[number] = 'sha256'): Digest {
+export function digestOf(data: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
   return digest(`${algorithm}:${createHash(algorithm).update(data).digest('hex')}`)
 }
 

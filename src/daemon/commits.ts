@@ -1,5 +1,6 @@
 /** `POST /commit`: a container is held still while what it changed becomes an image. */
 import type { ContainerEngine } from '../containers/contract.ts'
+import { noImage } from '../containers/create.ts'
 import { targetReference, type ImageService } from '../images/image-service.ts'
 import { ContainerConfig } from '../spec/container-config.ts'
 import { EngineError } from '../spec/errors.ts'
@@ -27,7 +28,7 @@ export function commitsOf(engine: ContainerEngine, images: ImageService): Commit
       const id = await images.commit(
         {
           containerId: containerId(found.Id),
-          imageId: isDigest(found.Image) ? found.Image : undefined,
+          imageId: isDigest(found.Image) && found.Image !== noImage ? found.Image : undefined,
           containerConfig: ContainerConfig.parse(found.Config),
           config: request.config,
           changes: request.changes,

@@ -1,5 +1,5 @@
 /** `GET /system/df`: what containers, images and volumes take on disk, and how much of it nobody needs. */
-import type { ImagesUsage } from '../images/image-list.ts'
+import type { ImagesUsage } from '../images/image-usage.ts'
 import type { ContainerSummary } from '../spec/container-types.ts'
 import type { DiskUsage } from '../spec/system-types.ts'
 import type { Volume } from '../spec/volume-types.ts'

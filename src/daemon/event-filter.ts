@@ -60,7 +60,7 @@ function matchesImage(event: EventMessage, wanted: readonly string[] | undefined
 }
 
 function withoutTag(reference: string): string {
-  return reference.replace(/(@sha256:[0-9a-f]+|:[^/:]*)$/, '')
+  return reference.replace(/(@sha\d+:[0-9a-f]+|:[^/:]*)$/, '')
 }
 
 function matchesLabels(attributes: Record<string, string>, wanted: readonly string[]): boolean {

@@ -6,9 +6,9 @@ import { z } from 'zod'
 import type { ContentStore } from '../content/content-store.ts'
 import { EngineError } from '../spec/errors.ts'
 import { goList, goString, goStruct } from '../spec/go-json.ts'
-import { digest, isDigest, type Digest } from '../spec/ids.ts'
+import { algorithmOf, digest, digestOfHex, isDigest, type Digest } from '../spec/ids.ts'
 import type { Platform, ProgressMessage } from '../spec/image-types.ts'
-import { algorithmOf, digestOf, type Blob } from '../content/content-store.ts'
+import { digestOf, type Blob } from '../content/content-store.ts'
 import { ArchiveFiles } from './archive-files.ts'
 import type { ImageDraft, ImageMaker, LayerFile } from './image-maker.ts'
 import {
@@ -116,7 +116,8 @@ export class ArchiveLoader {
     if (config === undefined) throw missing(image.Config)
     const parsed = parseJson(ImageConfig, config, 'image configuration')
     if (!isWanted(platformOf(parsed), request)) return undefined
-    const manifest = exact.get(digestOf(config))
+    const id = configDigest(image.Config, config)
+    const manifest = exact.get(id)
     const names = image.Layers ?? []
     const isExact = manifest !== undefined && manifest.layers.length === names.length
     const layers = names.map((name, position) =>
@@ -132,7 +133,7 @@ export class ArchiveLoader {
       if (reference.tag === undefined) throw new EngineError('invalid', `invalid tag "${name}"`)
       return reference
     })
-    return this.#make({ config, layers, ...(isExact ? { manifest } : {}), references }, loading)
+    return this.#make({ id, config, layers, ...(isExact ? { manifest } : {}), references }, loading)
   }
 
   #layer(part: {
@@ -142,7 +143,8 @@ export class ArchiveLoader {
     loading: Loading
   }): LayerFile {
     const { path, found, diffId = '', loading } = part
-    const id = diffId.slice('sha256:'.length, 'sha256:'.length + 12)
+    const start = diffId.indexOf(':') + 1
+    const id = diffId.slice(start, start + 12)
     const report = (progressDetail: { current: number; total: number }) => {
       if (!loading.request.quiet) loading.request.report({ status: 'Loading layer', progressDetail, id })
     }
@@ -157,6 +159,7 @@ export class ArchiveLoader {
 
   async #make(
     draft: {
+      id: Digest
       config: Buffer
       layers: LayerFile[]
       manifest?: ExactManifest
@@ -165,7 +168,7 @@ export class ArchiveLoader {
     },
     { request, signal }: Loading,
   ): Promise<Loaded> {
-    const id = digestOf(draft.config)
+    const { id } = draft
     for (const reference of draft.references) {
       const before = this.#options.ownerOf(reference, draft.target?.target)
       if (before === undefined || before === id) continue
@@ -245,23 +248,35 @@ export class ArchiveLoader {
         loading,
       }),
     )
-    const exact = { data, mediaType: found.mediaType, layers: manifest.layers ?? [] }
-    return this.#make({ config, layers, manifest: exact, references, target }, loading)
+    const exact = {
+      data,
+      mediaType: found.mediaType,
+      layers: manifest.layers ?? [],
+      digest: digest(found.digest),
+    }
+    const id = digest(manifest.config.digest)
+    return this.#make({ id, config, layers, manifest: exact, references, target }, loading)
   }
 }
 
-type ExactManifest = { data: Buffer; mediaType: string; layers: readonly ManifestDescriptor[] }
+type ExactManifest = {
+  data: Buffer
+  mediaType: string
+  layers: readonly ManifestDescriptor[]
+  digest: Digest
+}
 
 /** Manifests that came with a docker archive, by the image they are of; their bytes are worth keeping. */
 async function exactManifests(files: ArchiveFiles, index: Buffer): Promise<Map<Digest, ExactManifest>> {
   const manifests = new Map<Digest, ExactManifest>()
   for (const found of parseJson(Manifest, index, 'index.json').manifests ?? []) {
     const data = await files.document(blobName(found.digest))
-    if (data === undefined || digestOf(data) !== found.digest) continue
+    const id = digest(found.digest)
+    if (data === undefined || digestOf(data, algorithmOf(id)) !== id) continue
     const manifest = parseJson(Manifest, data, 'image manifest')
     if (manifest.config === undefined) continue
     const layers = manifest.layers ?? []
-    manifests.set(digest(manifest.config.digest), { data, mediaType: found.mediaType, layers })
+    manifests.set(digest(manifest.config.digest), { data, mediaType: found.mediaType, layers, digest: id })
   }
   return manifests
 }
@@ -276,10 +291,22 @@ function parseDockerManifest(data: Buffer): DockerImage[] {
 async function blobOf(files: ArchiveFiles, id: string): Promise<Buffer> {
   const data = await files.document(blobName(id))
   if (data === undefined) throw missing(blobName(id))
-  if (id.startsWith('sha256:') && digestOf(data) !== id) {
-    throw new EngineError('invalid', `blob ${id} has digest ${digestOf(data)}`)
-  }
+  const found = digestOf(data, algorithmOf(digest(id)))
+  if (found !== id) throw wrongBlob(id, found)
   return data
+}
+
+/** The image's id: what its configuration is called as a blob of a layout, else its sha256. */
+function configDigest(name: string, config: Buffer): Digest {
+  const [, hex = ''] = /^blobs\/sha\d+\/([0-9a-f]+)$/.exec(name) ?? []
+  const id = digestOfHex(hex)
+  const found = digestOf(config, id === undefined ? 'sha256' : algorithmOf(id))
+  if (id !== undefined && found !== id) throw wrongBlob(id, found)
+  return found
+}
+
+function wrongBlob(id: string, found: Digest): EngineError {
+  return new EngineError('invalid', `blob ${id} has digest ${found}`)
 }
 
 function blobName(id: string): string {

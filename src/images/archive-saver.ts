@@ -8,7 +8,7 @@ import type { Blob, ContentStore } from '../content/content-store.ts'
 import { tarHeader } from '../lib/tar-format.ts'
 import { writeTar, type TarSource } from '../lib/tar-stream.ts'
 import { EngineError } from '../spec/errors.ts'
-import type { Digest } from '../spec/ids.ts'
+import { digestOfHex, isDigest, type Digest } from '../spec/ids.ts'
 import type { Descriptor, Platform } from '../spec/image-types.ts'
 import { mediaTypes, type ImageRecord, type StoredManifest, type Target } from './image-record.ts'
 import type { ImageStore } from './image-store.ts'
@@ -79,7 +79,7 @@ function savedAs(images: ImageStore, text: string, platforms: readonly Platform[
 
 /** What a name given by the user means: names that can be found, and the tags to save them under. */
 function findOne(images: ImageStore, name: string): { text: string; tag?: Reference }[] {
-  if (/^(sha256:)?[0-9a-f]{64}$/.test(name)) return [{ text: name }]
+  if (isDigest(name) || digestOfHex(name) !== undefined) return [{ text: name }]
   const reference = parseReference(name)
   if (reference.tag === undefined && reference.digest === undefined) {
     const tags = [...images.allReferences().keys()]

@@ -6,6 +6,7 @@ import type { OverlayRootfsStore } from '../layers/rootfs-store.ts'
 import { formatTimeNs, type Clock } from '../lib/clock.ts'
 import { decompress } from '../lib/decompress.ts'
 import { ContainerConfig } from '../spec/container-config.ts'
+import { EngineError } from '../spec/errors.ts'
 import { digest, type ContainerId, type Digest } from '../spec/ids.ts'
 import type { HistoryEntry, Platform } from '../spec/image-types.ts'
 import { applyChanges, mergeConfig } from './image-changes.ts'
@@ -26,7 +27,7 @@ export type CreatorOptions = {
 /** A container to make an image of. The caller has paused it if that was asked for. */
 export type CommitRequest = {
   containerId: ContainerId
-  /** The image it was made from, if that is still here. */
+  /** The image it was made from; undefined for none. */
   imageId: Digest | undefined
   /** The container's own configuration. */
   containerConfig: ContainerConfig
@@ -89,7 +90,14 @@ export class ImageCreator {
     const base = applyChanges(request.config ?? request.containerConfig, request.changes)
     const config = mergeConfig(base, request.containerConfig)
     const parent = request.imageId === undefined ? undefined : images.get(request.imageId)
+    // Without it most of the container's files would be missing.
+    if (parent === undefined && request.imageId !== undefined) {
+      throw new EngineError('notFound', `No such image: ${request.imageId}`)
+    }
+    const history = this.#history(parent)
     const path = content.ingestPath()
+    // The image may be removed meanwhile: what its layers came in stays for the new one.
+    using _lease = content.lease(parent?.layers.map(({ blob }) => blob.digest) ?? [])
     try {
       const packed = await rootfs.pack(request.containerId, path)
       const isEmpty = packed.digest === emptyDiffId
@@ -111,7 +119,7 @@ export class ImageCreator {
         config: storedConfig(config),
         container: request.containerId,
         created,
-        history: [...this.#history(parent), step],
+        history: [...history, step],
         rootfs: { type: 'layers', diff_ids: isEmpty ? diffIds : [...diffIds, packed.digest] },
       }
       const below = parent?.layers.map(({ blob }) => ({
@@ -125,7 +133,7 @@ export class ImageCreator {
           config: encode(document),
           layers: [...(below ?? []), ...added],
           references: request.reference === undefined ? [] : [request.reference],
-          ...(parent === undefined ? {} : { parent: parent.id }),
+          ...(parent === undefined || images.get(parent.id) === undefined ? {} : { parent: parent.id }),
         },
         signal,
       )

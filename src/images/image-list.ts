@@ -30,18 +30,6 @@ export type ListSources = {
 /** How images are listed. */
 export type ListOptions = { all: boolean; filters: Filters; sharedSize: boolean; manifests: boolean }
 
-/** Disk use of all images. */
-export type ImagesUsage = {
-  /** Images that containers use. */
-  activeCount: number
-  totalCount: number
-  /** Bytes of all layers, each once. */
-  totalBytes: number
-  /** Bytes of layers that no image in use has. */
-  reclaimableBytes: number
-  items: ImageSummary[]
-}
-
 /** The images that the filters let through, newest first. */
 export function listImages(sources: ListSources, options: ListOptions): ImageSummary[] {
   const { images } = sources
@@ -70,21 +58,6 @@ export function listImages(sources: ListSources, options: ListOptions): ImageSum
   }
   rows.sort((a, b) => compareCreated(b.image, a.image))
   return rows.map(({ summary }) => summary)
-}
-
-/** What the images take on disk. */
-export function imagesUsage(sources: ListSources): ImagesUsage {
-  const { images, layers } = sources
-  const items = listImages(sources, { all: false, filters: new Map(), sharedSize: true, manifests: false })
-  const active = images.all().filter((image) => sources.usersOf(image.id).length > 0)
-  const needed = new Set(active.flatMap((image) => image.layers.map((layer) => layer.chainId)))
-  let totalBytes = 0
-  let reclaimableBytes = 0
-  for (const layer of layers.all()) {
-    totalBytes += layer.size
-    if (!needed.has(layer.chainId)) reclaimableBytes += layer.size
-  }
-  return { activeCount: active.length, totalCount: items.length, totalBytes, reclaimableBytes, items }
 }
 
 /** Bytes of an image's layers. */

@@ -2,14 +2,14 @@
  * The end of every way that an image comes in (load, import, commit; pull and build later): layer blobs are
  * unpacked and verified side by side, made durable, published, and the image becomes visible in one transaction.
  */
-import { algorithmOf, digestOf, type Blob, type ContentStore } from '../content/content-store.ts'
+import { digestOf, type Blob, type ContentStore } from '../content/content-store.ts'
 import type { AppliedLayers, GrowingSource, LayerSource } from '../layers/layer-apply.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
 import { parseTimeNs } from '../lib/clock.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { EngineError } from '../spec/errors.ts'
-import type { DiffId, Digest } from '../spec/ids.ts'
+import { algorithmOf, type DiffId, type Digest } from '../spec/ids.ts'
 import type { Descriptor } from '../spec/image-types.ts'
 import {
   containerConfigOf,
@@ -129,10 +129,12 @@ export class ImageMaker {
 
 function sourcesOf(draft: ImageDraft, diffIds: readonly DiffId[]): LayerSource[] {
   if (diffIds.length !== draft.layers.length) {
-    // moby image/tarexport/load.go
+    // moby distribution/pull_v2.go and image/tarexport/load.go
     throw new EngineError(
       'invalid',
-      `invalid manifest, layers length mismatch: expected ${draft.layers.length}, got ${diffIds.length}`,
+      draft.fromRegistry === true
+        ? "layers from manifest don't match image configuration"
+        : `invalid manifest, layers length mismatch: expected ${draft.layers.length}, got ${diffIds.length}`,
     )
   }
   return diffIds.flatMap((diffId, index) => {

@@ -59,7 +59,7 @@ export class ImageRemover {
     const { images } = this.#options
     const { image } = images.find(name)
     const references = images.referencesOf(image.id)
-    const byId = image.id.startsWith(name) || image.id.slice('sha256:'.length).startsWith(name)
+    const byId = image.id.startsWith(name) || image.id.startsWith(name, image.id.indexOf(':') + 1)
     if (!byId) {
       if (!options.force && isSingle(references)) this.#refuseWhileUsed(name, image)
       this.#untagNamed(withDefaultTag(parseReference(name)), image, removal)
@@ -128,7 +128,7 @@ export class ImageRemover {
       if (images.childrenOf(image.id).length > 0 || images.held().has(image.id)) return
     }
     if (danglingOnly && references.some((reference) => reference.digest === undefined)) return
-    const names = references.length === 0 ? [image.id.slice('sha256:'.length)] : references.map(familiarText)
+    const names = references.length === 0 ? [image.id] : references.map(familiarText)
     for (const name of names) {
       // Gone already as the parent of another, or with another of its names.
       if (images.get(image.id) === undefined) return

@@ -22,18 +22,14 @@ import { findSaved, saveImages } from './archive-saver.ts'
 import { ImageCreator, type CommitRequest } from './image-creator.ts'
 import type { Filters } from './image-filters.ts'
 import { imageHistory, inspectImage } from './image-inspect.ts'
-import {
-  imagesUsage,
-  listImages,
-  type ImagesUsage,
-  type ListOptions,
-  type ListSources,
-} from './image-list.ts'
+import { listImages, type ListOptions } from './image-list.ts'
+import { imagesUsage, type ImagesUsage, type UsageSources } from './image-usage.ts'
 import type { ImageMaker } from './image-maker.ts'
 import type { ImageRecord } from './image-record.ts'
 import { ImageRemover } from './image-remover.ts'
 import type { ImageStore } from './image-store.ts'
 import { parsePlatform } from './platform.ts'
+import { importComment } from './remote-archive.ts'
 import {
   canonicalText,
   familiarRepository,
@@ -72,11 +68,15 @@ export type ImageServiceOptions = {
 /** Takes progress as it comes; resolves when the client has room for more. */
 export type ProgressSink = (message: ProgressMessage) => Promise<void> | void
 
-/** What is asked of an import. An empty repository gives no name, an empty platform means this machine's. */
+/**
+ * What is asked of an import. An empty repository gives no name, an empty platform means this machine's; without a
+ * message the image says where it came from.
+ */
 export type ImportRequest = {
   repository: string
   tag: string
   message: string
+  source: string
   changes: string[]
   platform: string
 }
@@ -87,7 +87,7 @@ export class ImageService {
   readonly #loader: ArchiveLoader
   readonly #remover: ImageRemover
   readonly #creator: ImageCreator
-  readonly #listing: ListSources
+  readonly #listing: UsageSources
 
   constructor(options: ImageServiceOptions) {
     this.#options = options
@@ -178,13 +178,15 @@ export class ImageService {
   /** Makes an image of a tar of a file tree. */
   async import(
     archive: AsyncIterable<Uint8Array>,
-    { repository, tag, message, changes, platform }: ImportRequest,
+    asked: ImportRequest,
     progress: ProgressSink,
     signal: AbortSignal,
   ): Promise<void> {
-    const reference = targetReference(repository, tag)
-    const wanted = platform === '' ? this.#options.host : parsePlatform(platform, this.#options.host)
-    const request = { platform: wanted, message, changes, reference }
+    const { host } = this.#options
+    const reference = targetReference(asked.repository, asked.tag)
+    const platform = asked.platform === '' ? host : parsePlatform(asked.platform, host)
+    const message = asked.message === '' ? importComment(asked.source) : asked.message
+    const request = { platform, message, changes: asked.changes, reference }
     const id = await this.#creator.import(archive, request, signal)
     if (reference !== undefined) this.#emit('tag', id, familiarText(reference))
     this.#emit('import', id, id)

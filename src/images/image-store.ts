@@ -8,7 +8,7 @@ import type { ContentStore, Blob } from '../content/content-store.ts'
 import type { Layer, LayerStore, LayerUsers } from '../layers/layer-store.ts'
 import { formatTimeNs, type Clock } from '../lib/clock.ts'
 import { EngineError } from '../spec/errors.ts'
-import { isDigest, type ChainId, type Digest } from '../spec/ids.ts'
+import { digestOfHex, isDigest, type ChainId, type Digest } from '../spec/ids.ts'
 import type { Platform, ResolvedImage } from '../spec/image-types.ts'
 import { textColumn, type Database } from '../store/database.ts'
 import { containerConfigOf, ImageConfig, parseJson, type ImageRecord, type Target } from './image-record.ts'
@@ -178,7 +178,7 @@ export class ImageStore implements LayerUsers {
 
   /** Finds an image by name, id or id prefix. Throws notFound and invalid with Docker's texts. */
   find(text: string): { image: ImageRecord; reference: Reference | undefined } {
-    const asDigest = /^[0-9a-f]{64}$/.test(text) ? `sha256:${text}` : text
+    const asDigest = digestOfHex(text) ?? text
     if (isDigest(asDigest)) {
       const image = this.#images.get(asDigest)
       if (image === undefined) throw new EngineError('notFound', `No such image: ${asDigest}`)
@@ -228,9 +228,11 @@ export class ImageStore implements LayerUsers {
   }
 
   #findPrefix(text: string): ImageRecord | undefined {
-    const prefix = text.startsWith('sha256:') ? text.slice('sha256:'.length) : text
-    if (!/^[0-9a-f]{1,64}$/.test(prefix)) return undefined
-    const found = [...this.#images.values()].filter((image) => image.id.startsWith(`sha256:${prefix}`))
+    const [, algorithm = '', prefix = ''] = /^(?:(sha256|sha512):)?([0-9a-f]{1,128})$/.exec(text) ?? []
+    if (prefix === '') return undefined
+    const found = [...this.#images.values()].filter(
+      ({ id }) => id.startsWith(algorithm) && id.startsWith(prefix, id.indexOf(':') + 1),
+    )
     return found.length === 1 ? found[0] : undefined
   }
 

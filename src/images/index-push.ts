@@ -130,7 +130,7 @@ export class IndexPush {
     this.#options.report({
       status: isIndexType(mediaType) ? 'Copied index' : 'Copied manifest',
       progressDetail: {},
-      id: entry.digest.slice('sha256:'.length, 'sha256:'.length + 12),
+      id: entry.digest.slice(entry.digest.indexOf(':') + 1).slice(0, 12),
     })
     return true
   }

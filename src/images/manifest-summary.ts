@@ -15,6 +15,11 @@ const attestationType = 'attestation-manifest'
 const referenceType = 'vnd.docker.reference.type'
 const referenceDigest = 'vnd.docker.reference.digest'
 
+/** The manifest that an entry of an index attests something of; undefined where it is no attestation. */
+export function attestedManifest({ annotations }: Descriptor): string | undefined {
+  return annotations?.[referenceType] === attestationType ? (annotations[referenceDigest] ?? '') : undefined
+}
+
 /** One entry for each manifest of the index that the image's name stands for; else the image's own. */
 export function manifestSummaries(
   sources: SummarySources,
@@ -27,13 +32,8 @@ export function manifestSummaries(
     const found = sources.images.imageOfManifest(entry.digest)
     if (found !== undefined) return imageSummary(sources, found, entry)
     const base = { ID: entry.digest, Descriptor: entry, Available: false, Size: { Content: 0, Total: 0 } }
-    if (entry.annotations?.[referenceType] === attestationType) {
-      return {
-        ...base,
-        Kind: 'attestation',
-        AttestationData: { For: entry.annotations[referenceDigest] ?? '' },
-      }
-    }
+    const attested = attestedManifest(entry)
+    if (attested !== undefined) return { ...base, Kind: 'attestation', AttestationData: { For: attested } }
     if (entry.platform === undefined || entry.platform.os === 'unknown') return { ...base, Kind: 'unknown' }
     const { platform: Platform } = entry
     return { ...base, Kind: 'image', ImageData: { Platform, Containers: [], Size: { Unpacked: 0 } } }

@@ -6,14 +6,21 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
-import { algorithmOf, type Blob, type ContentStore } from '../content/content-store.ts'
+import type { Blob, ContentStore } from '../content/content-store.ts'
 import type { GrowingSource } from '../layers/layer-apply.ts'
 import { Semaphore } from '../lib/mutex.ts'
 import { EngineError } from '../spec/errors.ts'
-import { digest, type Digest } from '../spec/ids.ts'
+import { algorithmOf, digest, type Digest } from '../spec/ids.ts'
 import type { Descriptor, Platform } from '../spec/image-types.ts'
 import type { ImageMaker, LayerFile } from './image-maker.ts'
-import { ImageConfig, Manifest, parseJson, platformOf, type ManifestDescriptor } from './image-record.ts'
+import {
+  ImageConfig,
+  Manifest,
+  mediaTypes,
+  parseJson,
+  platformOf,
+  type ManifestDescriptor,
+} from './image-record.ts'
 import type { ImageStore } from './image-store.ts'
 import { manifestFor } from './image-targets.ts'
 import { choose, typeOf, type Choice } from './pull-choice.ts'
@@ -116,26 +123,34 @@ export class Puller {
     const shown = reference.digest === undefined ? byTag : byDigest
     const isThere = isHere(choice.digest)
     const before = images.allReferences().get(canonicalText(shown))
-    const id = await this.#shared.run(choice.digest, { report, signal }, (shared, sharedSignal) =>
-      translated(reference, () => this.#image({ repository, choice, names, report: shared }, sharedSignal)),
-    )
+    const bringIn = () =>
+      this.#shared.run(choice.digest, { report, signal }, (shared, sharedSignal) =>
+        translated(reference, () => this.#image({ repository, choice, names, report: shared }, sharedSignal)),
+      )
+    let id = await bringIn()
+    // Removed since: then it is brought in once more.
+    while (!(await this.#name(names, id, choice))) id = await bringIn()
     report({ status: `Digest: ${found.digest}` })
-    await this.#name(names, id, choice)
     onPulled(id, familiarText(shown))
     return !isThere || before !== images.allReferences().get(canonicalText(shown))
   }
 
-  /** Gives the image those of the names that it does not have: another pull may have brought it in. */
-  async #name(names: readonly Reference[], id: Digest, { target, documents }: Choice): Promise<void> {
+  /**
+   * Gives the image those of the names that it does not have: another pull may have brought it in. Answers whether it
+   * is still there.
+   */
+  async #name(names: readonly Reference[], id: Digest, { target, documents }: Choice): Promise<boolean> {
     const { images, content } = this.#options
     const missing = names.filter((name) => {
       const isSame = images.targetOf(name)?.descriptor.digest === target.descriptor.digest
       return !isSame || !images.allReferences().has(canonicalText(name))
     })
-    if (missing.length === 0) return
+    if (missing.length === 0) return true
     using _lease = content.lease(documents.map((document) => document.digest))
     const blobs = await putDocuments(content, documents)
+    if (images.get(id) === undefined) return false
     for (const name of missing) images.tag(name, id, { target, blobs })
+    return true
   }
 
   /** Brings one image in; answers its id. */
@@ -154,6 +169,7 @@ export class Puller {
     const found = choice.manifest ?? (await repository.manifest(choice.digest, signal))
     const manifest = parseJson(Manifest, found.data, 'image manifest')
     if (manifest.config === undefined) throw new EngineError('invalid', 'image manifest has no config')
+    checkConfigType(manifest.config.mediaType)
     const id = digest(manifest.config.digest)
     const layers = (manifest.layers ?? []).map(descriptorOf)
     const indexes = choice.documents.map((document) => document.digest)
@@ -258,12 +274,26 @@ function descriptorOf(found: ManifestDescriptor): Descriptor {
 /** Damaged bytes may end an unpacking before their digest is known; then it is found out here. */
 async function failureOf(download: Download, { digest: wanted }: Descriptor): Promise<unknown> {
   if (!download.isDone) return download.failure
-  const algorithm = wanted.slice(0, wanted.indexOf(':'))
+  const algorithm = algorithmOf(wanted)
   const hash = createHash(algorithm)
   await pipeline(createReadStream(download.path), hash)
   if (`${algorithm}:${hash.digest('hex')}` === wanted) return undefined
   download.discard()
   return new EngineError('invalid', `filesystem layer verification failed for digest ${wanted}`)
+}
+
+/** Registries keep other things than images too. Some do not know what a configuration is (moby distribution). */
+const configTypes: readonly string[] = [
+  '',
+  'application/octet-stream',
+  mediaTypes.config,
+  mediaTypes.dockerConfig,
+]
+
+function checkConfigType(mediaType: string): void {
+  if (configTypes.includes(mediaType)) return
+  const kind = mediaType === 'application/vnd.docker.plugin.v1+json' ? 'plugin' : 'unknown'
+  throw new EngineError('invalid', `Encountered remote ${JSON.stringify(mediaType)}(${kind}) when fetching`)
 }
 
 function checkConfig(data: Buffer): void {

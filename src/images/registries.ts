@@ -100,6 +100,11 @@ export class Registries implements Disposable {
     throw new EngineError('internal', `no endpoint for ${host}`)
   }
 
+  /** A request for any other address, as whoever has no name there. */
+  async get(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
+    return this.#transport.send({ method: 'GET', url, headers: {}, verify: true }, signal)
+  }
+
   /** Reads certificates and proxies again from now on. */
   reset(): void {
     this.#transport.reset()

@@ -1,11 +1,10 @@
 /** One repository of a registry: its manifests, blobs and tags (OCI distribution specification). */
 import type { IncomingMessage } from 'node:http'
-import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import { EngineError } from '../spec/errors.ts'
 import { goList, goString, goStruct } from '../spec/go-json.ts'
-import { isDigest, type Digest } from '../spec/ids.ts'
+import { algorithmOf, isDigest, type Digest } from '../spec/ids.ts'
 import { digestOf } from '../content/content-store.ts'
 import { mediaTypes } from './image-record.ts'
 import { drain, readAnswer, type RegistryClient } from './registry-client.ts'
@@ -60,10 +59,8 @@ export class RegistryRepository {
     )
     const data = await readAnswer(answer, maxManifestBytes)
     const mediaType = (answer.headers['content-type'] ?? '').split(';', 1)[0]?.trim() ?? ''
-    if (!isDigest(tagOrDigest)) return { digest: digestOf(data), mediaType, data }
-    const algorithm = tagOrDigest.slice(0, tagOrDigest.indexOf(':'))
-    const found = `${algorithm}:${createHash(algorithm).update(data).digest('hex')}`
-    if (found !== tagOrDigest) {
+    if (!isDigest(tagOrDigest)) return { digest: namedDigest(answer, data), mediaType, data }
+    if (digestOf(data, algorithmOf(tagOrDigest)) !== tagOrDigest) {
       throw new EngineError('invalid', `manifest verification failed for digest ${tagOrDigest}`)
     }
     return { digest: tagOrDigest, mediaType, data }
@@ -101,9 +98,7 @@ export class RegistryRepository {
   /** A small blob, verified. */
   async smallBlob(id: Digest, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
     const data = await readAnswer(await this.blob(id, 0, signal), maxBytes)
-    const algorithm = id.slice(0, id.indexOf(':'))
-    const found = `${algorithm}:${createHash(algorithm).update(data).digest('hex')}`
-    if (found === id) return data
+    if (digestOf(data, algorithmOf(id)) === id) return data
     throw new EngineError('invalid', `image config verification failed for digest ${id}`)
   }
 
@@ -220,4 +215,11 @@ function parseTags(data: Buffer): z.output<typeof TagList> {
   } catch (cause) {
     throw new EngineError('internal', 'registry answered no list of tags', { cause })
   }
+}
+
+/** The digest of what has come: of the algorithm that the registry names it by, else sha256. */
+function namedDigest(answer: IncomingMessage, data: Buffer): Digest {
+  const named = answer.headers['docker-content-digest']
+  if (typeof named !== 'string' || !isDigest(named)) return digestOf(data)
+  return digestOf(data, algorithmOf(named))
 }

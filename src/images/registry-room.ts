@@ -54,7 +54,7 @@ export function openRegistryRoom(
   const pushed = new PushedLayers(options.database)
   const pusher = new Pusher({ ...parts, pushed, onPushed: (id, name) => note('push', id, name) })
   return {
-    service: new RegistryService({ registries, puller, pusher, host }),
+    service: new RegistryService({ ...parts, puller, pusher, host }),
     registries,
     [Symbol.dispose]: () => registries[Symbol.dispose](),
   }

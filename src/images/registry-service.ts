@@ -7,6 +7,8 @@ import { EngineError } from '../spec/errors.ts'
 import { isDigest, type Digest } from '../spec/ids.ts'
 import type { Descriptor, Platform } from '../spec/image-types.ts'
 import { Manifest, parseJson } from './image-record.ts'
+import { attestationsOf, type AttestationQuery, type AttestationStatement } from './attestations.ts'
+import type { ImageStore } from './image-store.ts'
 import {
   fetchManifest,
   putManifest,
@@ -22,10 +24,12 @@ import type { Registries } from './registries.ts'
 import { hubDomain } from './registry-endpoints.ts'
 import { RegistryError } from './registry-errors.ts'
 import { searchRegistry, type SearchQuery, type SearchResult } from './registry-search.ts'
+import { remoteArchive } from './remote-archive.ts'
 import { decodeAuth, AuthConfig, withAuth } from './registry-tokens.ts'
 
 /** What the service stands on. */
 export type RegistryServiceOptions = {
+  images: ImageStore
   registries: Registries
   puller: Puller
   pusher: Pusher
@@ -62,6 +66,12 @@ export class RegistryService {
     const platform = query.platform === '' ? undefined : parsePlatform(query.platform, host)
     const auth = decodeAuth(query.auth)
     await puller.pull({ reference: pullReference(query), platform, auth, report }, signal)
+  }
+
+  /** An archive that is to be imported from an address. */
+  async archive(source: string, report: Report, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+    const { registries } = this.#options
+    return remoteArchive((url, asked) => registries.get(url, asked), source, { report, signal })
   }
 
   /** Pushes one tag, or all tags of a repository where none is named. */
@@ -141,6 +151,16 @@ export class RegistryService {
     signal: AbortSignal,
   ): Promise<{ Digest: Digest }> {
     return putManifest(this.#options.registries, name, body, { ...access, signal })
+  }
+
+  /** Statements about an image that its registry has; without a platform those for this machine's. */
+  async attestations(
+    name: string,
+    query: Omit<AttestationQuery, 'platform'> & { platform: Platform | undefined },
+    signal: AbortSignal,
+  ): Promise<AttestationStatement[]> {
+    const platform = query.platform ?? this.#options.host
+    return attestationsOf(this.#options, name, { ...query, platform }, signal)
   }
 
   /** All tags of a repository. */

@@ -1,11 +1,11 @@
 /** Checks images with all that they stand on: blobs, layers, configurations and names. */
 import { checkContent } from '../content/content-check.ts'
-import { algorithmOf, digestOf, type ContentStore } from '../content/content-store.ts'
+import { digestOf, type ContentStore } from '../content/content-store.ts'
 import { checkLayers } from '../layers/layer-check.ts'
 import type { LayerBlob } from '../layers/layer-restore.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
 import type { StoreProblem } from '../lib/store-problem.ts'
-import type { ChainId, Digest } from '../spec/ids.ts'
+import { algorithmOf, type ChainId, type Digest } from '../spec/ids.ts'
 import type { ImageRecord } from './image-record.ts'
 import type { ImageStore } from './image-store.ts'
 import { blobsOf } from './image-targets.ts'

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { EngineError } from '../spec/errors.ts'
-import { chainId, digest, type ChainId, type DiffId, type Digest } from '../spec/ids.ts'
+import { algorithmOf, chainId, digest, type ChainId, type DiffId, type Digest } from '../spec/ids.ts'
 import type { LayerJob, LayerJobResult, UnpackedLayer } from './layer-jobs.ts'
 import type { Layer, LayerStore } from './layer-store.ts'
 import type { DraftLayer, StorageDriver } from './storage-driver.ts'
@@ -137,10 +137,12 @@ export class LayerApply {
       )
     }
     if (unpacked.diffId !== source.diffId) {
-      // moby image/tarexport/load.go
+      // moby distribution/pull_v2.go and image/tarexport/load.go
       throw new EngineError(
         'invalid',
-        `invalid diffID for layer: expected "${source.diffId}", got "${unpacked.diffId}"`,
+        source.begin === undefined
+          ? `invalid diffID for layer: expected "${source.diffId}", got "${unpacked.diffId}"`
+          : "layers from manifest don't match image configuration",
       )
     }
     source.onDone?.(unpacked.blobBytes)
@@ -155,7 +157,8 @@ export class LayerApply {
         {
           kind: 'unpack',
           source: source.path,
-          algorithm: source.blobDigest?.startsWith('sha512:') === true ? 'sha512' : 'sha256',
+          algorithm: source.blobDigest === undefined ? 'sha256' : algorithmOf(source.blobDigest),
+          plainAlgorithm: algorithmOf(source.diffId),
           maxBytes: maxLayerBytes,
           ...(draft === undefined ? {} : { target: draft.directory }),
           ...(coming === undefined ? {} : { growing: coming.growing }),

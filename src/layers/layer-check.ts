@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import type { StoreProblem } from '../lib/store-problem.ts'
 import { errorCode } from '../spec/errors.ts'
-import { chainId, isDigest, type ChainId } from '../spec/ids.ts'
+import { chainId, digestOfHex, type ChainId } from '../spec/ids.ts'
 import type { LayerBlob } from './layer-restore.ts'
 import type { Layer, LayerStore } from './layer-store.ts'
 
@@ -30,8 +30,8 @@ export async function* checkLayers(check: LayerCheck): AsyncGenerator<StoreProbl
   }
   const known = new Set(layers.all().map((layer) => layer.directory))
   for (const name of await layers.driver.listLayers()) {
-    const id = `sha256:${name}`
-    if (known.has(name) || (isDigest(id) && layers.neededLayers().has(chainId(id)))) continue
+    const id = digestOfHex(name)
+    if (known.has(name) || (id !== undefined && layers.neededLayers().has(chainId(id)))) continue
     yield {
       kind: 'unowned',
       object: layers.driver.layerDirectory(name),

@@ -17,6 +17,7 @@ import type { FilesystemChange } from '../spec/container-types.ts'
 import { readGrowingFile } from './growing-file.ts'
 import { compressFile } from './compress-file.ts'
 import { inheritAttributes } from './inherit.ts'
+import type { DigestAlgorithm } from '../spec/ids.ts'
 import { layerChanges } from './layer-changes.ts'
 import { changesTar, layerTar } from './layer-tar.ts'
 import { LayerWriter } from './layer-writer.ts'
@@ -27,7 +28,8 @@ export type LayerJob =
   | {
       kind: 'unpack'
       source: string
-      algorithm: 'sha256' | 'sha512'
+      algorithm: DigestAlgorithm
+      plainAlgorithm: DigestAlgorithm
       target?: string
       maxBytes: number
       /** The source is still being written: see `growing-file.ts`. */
@@ -112,7 +114,7 @@ async function unpack(
   context: JobContext,
 ): Promise<UnpackedLayer> {
   const blobHash = createHash(job.algorithm)
-  const tarHash = createHash('sha256')
+  const tarHash = createHash(job.plainAlgorithm)
   const decoder = new TarDecoder()
   using writer =
     job.target === undefined ? undefined : new LayerWriter(job.target, { maxBytes: job.maxBytes })
@@ -124,7 +126,7 @@ async function unpack(
   const garbage = new ExternalGarbage()
   const { isCompressed, plain } = await openCompressed(source)
   // What is not compressed has been hashed on its way in.
-  const isHashed = !isCompressed && job.algorithm === 'sha256'
+  const isHashed = !isCompressed && job.algorithm === job.plainAlgorithm
   for await (const chunk of plain) {
     context.check()
     garbage.add(chunk.length)
@@ -135,7 +137,7 @@ async function unpack(
   if (writer !== undefined) decoder.finish()
   const written = writer?.finish() ?? { size: 0, implied: [] }
   const blobDigest = `${job.algorithm}:${blobHash.digest('hex')}`
-  const diffId = isHashed ? blobDigest : `sha256:${tarHash.digest('hex')}`
+  const diffId = isHashed ? blobDigest : `${job.plainAlgorithm}:${tarHash.digest('hex')}`
   return { blobDigest, blobBytes: counted.bytes, diffId, ...written }
 }
 

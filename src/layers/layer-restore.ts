@@ -1,6 +1,6 @@
 /** Making a layer's files again from its blob, and comparing the two: for the check of the store. */
 import type { WorkerPool } from '../lib/worker-pool.ts'
-import type { Digest } from '../spec/ids.ts'
+import { algorithmOf, type Digest } from '../spec/ids.ts'
 import type { LayerJob, LayerJobResult, UnpackedLayer } from './layer-jobs.ts'
 import type { Layer } from './layer-store.ts'
 import type { DraftLayer, StorageDriver } from './storage-driver.ts'
@@ -53,7 +53,8 @@ async function unpackInto(
     {
       kind: 'unpack',
       source: blob.path,
-      algorithm: blob.digest.startsWith('sha512:') ? 'sha512' : 'sha256',
+      algorithm: algorithmOf(blob.digest),
+      plainAlgorithm: algorithmOf(layer.diffId),
       maxBytes: maxLayerBytes,
       target: draft.directory,
     },

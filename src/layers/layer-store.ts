@@ -7,7 +7,7 @@
 import { textColumn, type Database, type Row } from '../store/database.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
-import { chainId, diffId, isDigest, type ChainId, type DiffId } from '../spec/ids.ts'
+import { chainId, diffId, digestOfHex, type ChainId, type DiffId } from '../spec/ids.ts'
 import { LayerApply, type AppliedLayers, type LayerSource } from './layer-apply.ts'
 import type { LayerJob, LayerJobResult } from './layer-jobs.ts'
 import { compareLayer, restoreLayer, type LayerBlob } from './layer-restore.ts'
@@ -171,10 +171,10 @@ export class LayerStore {
 
   /** Removes the files of a name that no row has, unless a layer of that name came meanwhile. */
   async removeUnowned(directory: string): Promise<void> {
-    const name = `sha256:${directory}`
-    using _lock = await this.#locks.acquire(name)
+    const name = digestOfHex(directory)
+    using _lock = await this.#locks.acquire(name ?? directory)
     const isOwned =
-      isDigest(name) && (this.get(chainId(name)) ?? this.#leases.get(chainId(name))) !== undefined
+      name !== undefined && (this.get(chainId(name)) ?? this.#leases.get(chainId(name))) !== undefined
     if (!isOwned) await this.#options.driver.removeLayer(directory)
   }
 

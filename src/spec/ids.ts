@@ -46,6 +46,20 @@ export function isDigest(text: string): text is Digest {
   return digestPattern.test(text)
 }
 
+/** Algorithms of digests. */
+export type DigestAlgorithm = 'sha256' | 'sha512'
+
+/** The algorithm of a digest. */
+export function algorithmOf(id: Digest | DiffId | ChainId): DigestAlgorithm {
+  return id.startsWith('sha512:') ? 'sha512' : 'sha256'
+}
+
+/** A digest of as many hex digits. */
+export function digestOfHex(hex: string): Digest | undefined {
+  const text = `${hex.length === 128 ? 'sha512' : 'sha256'}:${hex}`
+  return isDigest(text) ? text : undefined
+}
+
 /** Brands a digest. Throws a TypeError for anything else: callers own validation. */
 export function digest(text: string): Digest {
   if (!isDigest(text)) throw new TypeError(`not a digest: ${text}`)

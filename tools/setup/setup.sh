@@ -14,7 +14,7 @@ packages=(crun nftables libnftables1 iproute2 procps busybox-static musl-tools g
 case "$what" in
   tests | bench)
     packages+=(runc socat curl python3 python3-docker docker-compose docker.io netcat-openbsd libseccomp2 bsdutils zstd attr)
-    packages+=(docker-registry openssl skopeo podman buildah btrfs-progs fuse-overlayfs chromium fonts-dejavu-core python3-swift)
+    packages+=(docker-registry openssl skopeo podman buildah mmdebstrap btrfs-progs fuse-overlayfs chromium fonts-dejavu-core python3-swift)
     ;;&
   bench) packages+=(wrk) ;;
 esac

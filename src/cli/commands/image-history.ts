@@ -20,7 +20,7 @@ function historyList(options: { truncate: boolean; human: boolean }): ListFormat
     fields: {
       ID: {
         header: 'IMAGE',
-        value: (row) => (options.truncate ? row.Id.replace(/^sha256:/, '').slice(0, 12) : row.Id),
+        value: (row) => (options.truncate ? row.Id.replace(/^sha\d+:/, '').slice(0, 12) : row.Id),
       },
       CreatedAt: { header: 'CREATED AT', value: created },
       CreatedSince: { header: 'CREATED', value: (row) => (options.human ? since(row) : created(row)) },

@@ -1,8 +1,14 @@
-/** Commands that talk to registries. */
+/** Commands that talk to registries, and the one for where there is none. */
 import type { CommandEntry } from '../command.ts'
 
 /** See the file's description. */
 export const remoteEntries: readonly CommandEntry[] = [
+  {
+    names: ['image bootstrap'],
+    usage: '[OPTIONS] busybox[:TAG]|debian:SUITE',
+    summary: "Make a base image out of Debian's archive",
+    load: async () => (await import('../commands/image-bootstrap.ts')).command,
+  },
   {
     names: ['image outdated'],
     usage: '[OPTIONS] [NAME[:TAG]...]',

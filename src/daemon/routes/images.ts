@@ -21,6 +21,16 @@ type Filters = ReadonlyMap<string, readonly string[]>
 /** Takes progress as it comes. */
 export type ProgressSink = (message: ProgressMessage) => void
 
+/** An import: what the image is called and says. Without a message it says where it came from. */
+export type ImportOptions = {
+  repository: string
+  tag: string
+  message: string
+  source: string
+  changes: string[]
+  platform: string
+}
+
 /** What the image routes need. Implemented by images/. */
 export interface ImageOperations {
   list(options: {
@@ -44,8 +54,8 @@ export interface ImageOperations {
   ): Promise<void>
   save(references: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable>
   import(
-    archive: Readable,
-    options: { repository: string; tag: string; message: string; changes: string[]; platform: string },
+    archive: AsyncIterable<Uint8Array>,
+    options: ImportOptions,
     progress: ProgressSink,
     signal: AbortSignal,
   ): Promise<void>
@@ -58,6 +68,8 @@ export interface Pulling {
     report: ProgressSink,
     signal: AbortSignal,
   ): Promise<void>
+  /** An archive at an address. */
+  archive(source: string, report: ProgressSink, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
 }
 
 /** Makes an image of a container. */
@@ -240,20 +252,18 @@ async function create(images: ImageOperations, registry: Pulling, x: Exchange): 
     return
   }
   const source = x.text('fromSrc')
-  if (source !== '-') {
-    throw new EngineError(
-      'notImplemented',
-      'importing from an address is not supported yet: use "-" and send the archive',
-    )
-  }
   const options = {
     repository: x.text('repo'),
     tag: x.text('tag'),
-    message: x.text('message') === '' ? 'Imported from -' : x.text('message'),
+    message: x.text('message'),
+    source,
     changes: x.query.getAll('changes'),
     platform: x.text('platform'),
   }
-  await withProgress(x, (progress) => images.import(x.request, options, progress, x.signal))
+  await withProgress(x, async (progress) => {
+    const archive = source === '-' ? x.request : await registry.archive(source, progress, x.signal)
+    await images.import(archive, options, progress, x.signal)
+  })
 }
 
 /** Credentials of a request; see `decodeAuth`. */

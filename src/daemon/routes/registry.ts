@@ -2,6 +2,7 @@
 import type { Route } from '../router.ts'
 import type { Exchange } from '../exchange.ts'
 import { platformOf, registryAuth, withProgress, type ProgressSink } from './images.ts'
+import { EngineError } from '../../spec/errors.ts'
 import type { Platform } from '../../spec/image-types.ts'
 
 /** What the registry routes need. Implemented by images/. */
@@ -29,6 +30,11 @@ export interface RegistryOperations {
     signal: AbortSignal,
   ): Promise<unknown>
   tags(name: string, auth: string | undefined, signal: AbortSignal): Promise<string[]>
+  attestations(
+    name: string,
+    query: { platform: Platform | undefined; types: string[]; statement: boolean; auth: string | undefined },
+    signal: AbortSignal,
+  ): Promise<unknown[]>
 }
 
 /** See the file's head. */
@@ -36,6 +42,7 @@ export function registryRoutes(registry: RegistryOperations): Route[] {
   return [
     { method: 'GET', path: '/images/search', handle: (x) => search(registry, x) },
     { method: 'POST', path: '/images/{name}/push', handle: (x) => push(registry, x) },
+    { method: 'GET', path: '/images/{name}/attestations', handle: (x) => attestations(registry, x) },
     {
       method: 'GET',
       path: '/distribution/{name}/json',
@@ -73,6 +80,19 @@ async function push(registry: RegistryOperations, x: Exchange): Promise<void> {
     auth: registryAuth(x),
   }
   await withProgress(x, (progress) => registry.push(query, progress, x.signal))
+}
+
+async function attestations(registry: RegistryOperations, x: Exchange): Promise<void> {
+  if (x.query.getAll('platform').length > 1) {
+    throw new EngineError('invalid', 'multiple platforms are not supported')
+  }
+  const query = {
+    platform: platformOf(x),
+    types: x.query.getAll('type'),
+    statement: x.flag('statement'),
+    auth: registryAuth(x),
+  }
+  x.sendJson(200, await registry.attestations(x.name, query, x.signal))
 }
 
 async function search(registry: RegistryOperations, x: Exchange): Promise<void> {

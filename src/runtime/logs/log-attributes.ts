@@ -46,7 +46,7 @@ function chosen(values: Record<string, string>, options: LogOptions, option: str
 /** Renders the `tag` option, a Go template, or `fallback` where there is none. Throws invalid with Go's text. */
 export function renderTag(subject: LogSubject, daemonName: string, fallback: string): string {
   const { id, name, imageId, imageName } = subject
-  const bareImageId = imageId.replace(/^sha256:/, '')
+  const bareImageId = imageId.replace(/^sha\d+:/, '')
   const info = new GoStruct('*logger.Info', {
     Config: subject.options,
     ContainerID: id,

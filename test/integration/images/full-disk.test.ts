@@ -32,7 +32,7 @@ test('a full disk fails that load and import alone, and leaves the store sound',
       { config: { os: 'linux', architecture: 'amd64' }, layers: [large], names: ['large:v1'] },
     ])
     await assert.rejects(opened.load(archive), /no space left on device/)
-    const request = { repository: 'large', tag: 'v2', message: '', changes: [], platform: '' }
+    const request = { repository: 'large', tag: 'v2', message: '', source: '-', changes: [], platform: '' }
     await assert.rejects(
       opened.room.service.import(chunks(large), request, () => {}, AbortSignal.timeout(60_000)),
       /no space left on device/,

@@ -11,68 +11,13 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { layerTar } from '../../../src/layers/layer-tar.ts'
 import { diffId, type ChainId } from '../../../src/spec/ids.ts'
+import { chance, quote, shell, treeScript } from '../../fixtures/random-tree.ts'
 import { newContainerId, openTestRoom, type TestRoom } from '../images/image-room.ts'
 
 const seed = Number(process.env['WHARF_SEED'] ?? Date.now() % 1_000_000)
-const entries = 100
 const changesMade = 50
 /** What the engine lays over every image. */
 const initNames = /(^| )\.\/(\.dockerenv|dev|etc|proc|sys)([/|]|$)/
-
-/** Numbers by chance that a seed decides (mulberry32). */
-function chance(from: number): (below: number) => number {
-  let state = from
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
-
-/** A shell script that makes a tree: its lines work in an empty directory. */
-function treeScript(random: (below: number) => number): string[] {
-  const directories = ['.']
-  const files: string[] = []
-  const lines: string[] = []
-  for (let index = 0; index < entries; index++) {
-    const parent = directories[random(directories.length)] ?? '.'
-    const name = `${parent}/${['f', 'Größe ', 'x'.repeat(120), "qu'ote", '-dash'][random(5)]}${index}`
-    const quoted = quote(name)
-    const mode = (random(8) * 512 + 0o400 + random(0o400)).toString(8)
-    const owner = `${random(3) * 40_000}:${random(3) * 500}`
-    const time = `@${1_000_000_000 + random(500_000_000)}.${String(random(1_000_000_000)).padStart(9, '0')}`
-    const kind = random(10)
-    if (kind < 3) {
-      lines.push(`mkdir ${quoted}`)
-      directories.push(name)
-    } else if (kind < 7 || files.length === 0) {
-      lines.push(`head -c ${random(3) * random(9000)} /dev/zero | tr '\\0' ${'abc'[random(3)]} > ${quoted}`)
-      if (random(4) === 0)
-        lines.push(`setfattr -n user.v -v 0x00ff${random(256).toString(16).padStart(2, '0')} ${quoted}`)
-      if (random(6) === 0) lines.push(`truncate -s +${random(200_000)} ${quoted}`)
-      files.push(name)
-    } else if (kind === 7) lines.push(`ln ${quote(files[random(files.length)] ?? '')} ${quoted}`)
-    else if (kind === 8) lines.push(`ln -s ${quote(files[random(files.length)] ?? '')} ${quoted}`)
-    else
-      lines.push(random(2) === 0 ? `mkfifo ${quoted}` : `mknod ${quoted} c ${random(300)} ${random(70_000)}`)
-    lines.push(`chown -h ${owner} ${quoted}`)
-    if (kind !== 8) lines.push(`chmod ${mode} ${quoted}`)
-    lines.push(`touch -hd ${time} ${quoted}`)
-  }
-  // Times of directories last: making what is in them has changed them.
-  for (const directory of directories.slice(1))
-    lines.push(`touch -d @${1_100_000_000 + random(1_000_000)} ${quote(directory)}`)
-  return lines
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`
-}
-
-function shell(directory: string, lines: readonly string[]): void {
-  execFileSync('sh', ['-e'], { cwd: directory, input: lines.join('\n') })
-}
 
 /** All that is to be told of the files of a tree, a line each. */
 function listing(directory: string): string[] {

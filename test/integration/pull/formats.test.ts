@@ -177,7 +177,7 @@ test('what is no image is refused clearly and leaves nothing', async () => {
       ['strange', /unsupported manifest media type: application\/json/],
       ['cyclic', /manifest verification failed for digest/],
       ['huge', /larger than/],
-      ['short', /layers length mismatch/],
+      ['short', /layers from manifest don't match image configuration/],
       ['gone', /error parsing HTTP 404 response body/],
     ]
     for (const [tag, text] of refused) assert.match((await pull(`${host}/x`, `&tag=${tag}`)).body, text)

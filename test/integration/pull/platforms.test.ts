@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test'
 import {
   buildImage,
   buildIndex,
+  sha256,
   startDockerRegistry,
   uploadImage,
   uploadManifest,
@@ -245,4 +246,58 @@ test('one configuration under two manifests: each name is pushed with its own', 
     await wharf('tag', `${first.host}/${from}`, `${second.host}/${from}`)
     assert.match(await wharf('push', `${second.host}/${from}`), new RegExp(`digest: ${image.digest}`))
   }
+})
+
+test('statements about an image are read from the registry that its index came from', async () => {
+  const image = buildImage([await tarOf({ attested: randomBytes(100) })], { architecture: host, kind: 'oci' })
+  const statements = ['https://slsa.dev/provenance/v1', 'https://spdx.dev/Document'].map((predicateType) => ({
+    _type: 'https://in-toto.io/Statement/v1',
+    predicateType,
+    predicate: { made: 'by a test' },
+  }))
+  const blobs = statements.map((statement) => Buffer.from(JSON.stringify(statement)))
+  const config = Buffer.from('{}')
+  const layers = blobs.map((blob, index) => ({
+    mediaType: 'application/vnd.in-toto+json',
+    digest: sha256(blob),
+    size: blob.length,
+    annotations: { 'in-toto.io/predicate-type': statements[index]?.predicateType },
+  }))
+  const { mediaType } = image
+  const configEntry = {
+    mediaType: 'application/vnd.oci.image.config.v1+json',
+    digest: sha256(config),
+    size: 2,
+  }
+  const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config: configEntry, layers }))
+  const attestation = { manifest, mediaType, blobs: [config, ...blobs], digest: sha256(manifest), id: '' }
+  for (const one of [image, attestation]) await uploadImage(first.url, 'attested', one.digest, one)
+  const annotations = {
+    'vnd.docker.reference.type': 'attestation-manifest',
+    'vnd.docker.reference.digest': image.digest,
+  }
+  const list = buildIndex([
+    { ...image, platform: { os: 'linux', architecture: host } },
+    { ...attestation, platform: { os: 'unknown', architecture: 'unknown' }, annotations },
+  ])
+  await uploadManifest(first.url, 'attested/manifests/latest', list)
+  const name = `${first.host}/attested`
+  await wharf('pull', '-q', name)
+  const ask = async (query: string) => daemon.api('GET', `/v1.55/images/${name}/attestations${query}`)
+  const brief = layers.map((layer, index) => ({
+    Descriptor: layer,
+    PredicateType: statements[index]?.predicateType,
+  }))
+  assert.deepEqual((await ask('')).json, brief)
+  const [, spdx] = brief
+  const one = await ask(`?type=${encodeURIComponent('https://spdx.dev/Document')}&statement=1`)
+  assert.deepEqual(one.json, [{ ...spdx, Statement: statements[1] }])
+  assert.deepEqual((await ask('?type=nothing')).json, [])
+  const foreignPlatform = encodeURIComponent(JSON.stringify({ os: 'linux', architecture: foreign }))
+  assert.equal((await ask(`?platform=${foreignPlatform}`)).status, 404)
+  assert.equal((await ask('?platform=nonsense')).status, 400)
+  assert.equal((await ask(`?platform=${foreignPlatform}&platform=${foreignPlatform}`)).status, 400)
+  assert.equal((await daemon.api('GET', '/v1.55/images/absent/attestations')).status, 404)
+  await daemon.loadBusybox()
+  assert.deepEqual((await daemon.api('GET', '/v1.55/images/busybox/attestations')).json, [])
 })
