@@ -6,7 +6,7 @@
 import { posix } from 'node:path'
 import { open, readFile, rm, stat } from 'node:fs/promises'
 import type { ContentStore } from '../content/content-store.ts'
-import { decompress } from '../lib/decompress.ts'
+import { decompressUpTo } from '../lib/decompress.ts'
 import { TarError } from '../lib/tar-format.ts'
 import { readTar, type TarEntry } from '../lib/tar-stream.ts'
 import { EngineError } from '../spec/errors.ts'
@@ -28,10 +28,10 @@ export class ArchiveFiles implements AsyncDisposable {
     this.#content = content
   }
 
-  /** Reads a whole archive, compressed or not. Throws invalid for what is none. */
-  async read(source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  /** Reads a whole archive, compressed or not. Throws invalid for what is none, or more than so many bytes. */
+  async read(source: AsyncIterable<Uint8Array>, maxBytes: number, signal: AbortSignal): Promise<void> {
     try {
-      for await (const entry of readTar(decompress(source))) {
+      for await (const entry of readTar(decompressUpTo(source, maxBytes))) {
         signal.throwIfAborted()
         await this.#take(entry)
       }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import type { ContentStore } from '../content/content-store.ts'
+import type { LayerStore } from '../layers/layer-store.ts'
 import { EngineError } from '../spec/errors.ts'
 import { goList, goString, goStruct } from '../spec/go-json.ts'
 import { algorithmOf, digest, digestOfHex, isDigest, type Digest } from '../spec/ids.ts'
@@ -40,6 +41,7 @@ export type LoadRequest = {
 /** What the loader stands on. */
 export type ArchiveLoaderOptions = {
   content: ContentStore
+  layers: LayerStore
   maker: ImageMaker
   host: Platform
   /** A name moves to another image: which one has it now, and what to do when the image is there. */
@@ -75,7 +77,7 @@ export class ArchiveLoader {
   /** Loads all images of an archive. Throws invalid for a damaged one; images before the damage stay. */
   async load(body: AsyncIterable<Uint8Array>, request: LoadRequest, signal: AbortSignal): Promise<void> {
     await using files = new ArchiveFiles(this.#options.content)
-    await files.read(body, signal)
+    await files.read(body, this.#options.layers.maxArchiveBytes, signal)
     const loading = { files, request, signal }
     const docker = await files.document('manifest.json')
     const index = await files.document('index.json')

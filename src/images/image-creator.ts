@@ -4,7 +4,8 @@ import { open, rm } from 'node:fs/promises'
 import type { ContentStore } from '../content/content-store.ts'
 import type { OverlayRootfsStore } from '../layers/rootfs-store.ts'
 import { formatTimeNs, type Clock } from '../lib/clock.ts'
-import { decompress } from '../lib/decompress.ts'
+import type { LayerStore } from '../layers/layer-store.ts'
+import { decompressUpTo } from '../lib/decompress.ts'
 import { ContainerConfig } from '../spec/container-config.ts'
 import { EngineError } from '../spec/errors.ts'
 import { digest, type ContainerId, type Digest } from '../spec/ids.ts'
@@ -21,6 +22,7 @@ export type CreatorOptions = {
   images: ImageStore
   maker: ImageMaker
   rootfs: OverlayRootfsStore
+  layers: LayerStore
   clock: Clock
 }
 
@@ -66,7 +68,8 @@ export class ImageCreator {
     const config = applyChanges(ContainerConfig.parse({}), request.changes)
     const path = content.ingestPath()
     try {
-      const diffId = await writePlain(source, path, signal)
+      const plain = decompressUpTo(source, this.#options.layers.maxArchiveBytes)
+      const diffId = await writeFile(plain, path, signal)
       const created = formatTimeNs(clock.nowNs())
       const document = {
         ...platformFields(request.platform),
@@ -182,8 +185,8 @@ function storedConfig(config: ContainerConfig): Record<string, unknown> {
   )
 }
 
-/** Writes the decompressed tar to a new file; answers its digest. */
-async function writePlain(
+/** Writes a tar to a new file; answers its digest. */
+async function writeFile(
   source: AsyncIterable<Uint8Array>,
   path: string,
   signal: AbortSignal,
@@ -191,7 +194,7 @@ async function writePlain(
   const hash = createHash('sha256')
   const file = await open(path, 'wx', 0o600)
   try {
-    for await (const chunk of decompress(source)) {
+    for await (const chunk of source) {
       signal.throwIfAborted()
       hash.update(chunk)
       for (let written = 0; written < chunk.length;) {

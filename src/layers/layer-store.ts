@@ -54,6 +54,11 @@ export class LayerStore {
     return this.#options.driver
   }
 
+  /** Bytes that an archive may come to when it is decompressed: the tar around a layer may take as much again. */
+  get maxArchiveBytes(): number {
+    return 2 * this.#options.maxLayerBytes
+  }
+
   /** From now on these users' layers are kept. */
   addUsers(users: LayerUsers): void {
     this.#users.push(users)

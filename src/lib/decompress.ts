@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import type { Duplex, Writable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { EngineError } from '../spec/errors.ts'
 import { ZstdFrameSplitter } from './zstd-frames.ts'
 
 type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2'
@@ -47,6 +48,20 @@ function decompressed(
 ): AsyncGenerator<Buffer, void, void> {
   if (compression === 'gzip') return through(createGunzip({ chunkSize: pieceBytes }), rest)
   return compression === 'zstd' ? zstdFrames(rest) : filterTool(compression, rest)
+}
+
+/** The plain bytes of `source`. Throws beyond so many: little that is compressed may be very much. */
+export async function* decompressUpTo(
+  source: ByteSource,
+  maxBytes: number,
+): AsyncGenerator<Buffer, void, void> {
+  let total = 0
+  for await (const chunk of decompress(source)) {
+    total += chunk.length
+    if (total > maxBytes)
+      throw new EngineError('invalid', `archive is larger than the limit of ${maxBytes} bytes`)
+    yield chunk
+  }
 }
 
 const pieceBytes = 256 * 1024

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { ContainerConfig } from '../../../src/spec/container-config.ts'
 import { EngineError } from '../../../src/spec/errors.ts'
 import { tarHeader } from '../../../src/lib/tar-format.ts'
@@ -333,4 +334,33 @@ test('a store whose run ended in the middle is swept at the next start', async (
   assert.deepEqual(readdirSync(join(test.root, 'content/ingest')), [])
   assert.equal(readdirSync(join(test.root, 'content/sha256')).length, 3)
   assert.deepEqual(readdirSync(join(test.root, 'trash')), [])
+})
+
+test('an archive that decompresses to more than the limit is refused, and leaves nothing', async (t) => {
+  const test = await openTestRoom(t, { maxLayerBytes: 1 << 20 })
+  const bomb = gzipSync(Buffer.alloc(64 << 20))
+  const file = {
+    header: tarHeader({ name: 'zeros', type: 'file', size: 64 << 20 }),
+    content: [Buffer.alloc(64 << 20)],
+  }
+  const archives = [bomb, gzipSync(await tarOf([file]))]
+  const request = { repository: 'bomb', tag: '', message: '', source: '-', changes: [], platform: '' }
+  for (const data of archives) {
+    await assert.rejects(test.room.service.import(chunks(data), request, () => {}, signal()))
+    await assert.rejects(test.load(data))
+  }
+  await assert.rejects(test.load(archives[1]!), /archive is larger than the limit of 2097152 bytes/)
+  const within = {
+    ...file,
+    header: tarHeader({ name: 'zeros', type: 'file', size: 3 << 19 }),
+    content: [Buffer.alloc(3 << 19)],
+  }
+  await assert.rejects(
+    test.room.service.import(chunks(await tarOf([within])), request, () => {}, signal()),
+    /layer is larger than the limit of 1048576 bytes/,
+  )
+  await test.room.idle()
+  assert.deepEqual(test.room.images.all(), [])
+  assert.deepEqual(readdirSync(join(test.root, 'content/ingest')), [])
+  assert.deepEqual(readdirSync(join(test.root, 'layers/overlay2/drafts')), [])
 })
