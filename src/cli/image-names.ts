@@ -10,6 +10,8 @@ const referencePattern = new RegExp(
   `^((?:${domain}/)?${component}(?:/${component})*)(?::([\\w][\\w.-]{0,127}))?(?:@([A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?$`,
 )
 
+const maxRepositoryLength = 255
+
 /** Splits a reference. Throws Docker's texts for what is none. */
 export function parseImageName(text: string): ImageName {
   const match = referencePattern.exec(text)
@@ -23,7 +25,14 @@ export function parseImageName(text: string): ImageName {
     }
     throw new CliError('invalid reference format')
   }
-  return { repository: match[1] ?? '', tag: match[2] ?? '', digest: match[3] ?? '' }
+  const [, repository = '', tag = '', digest = ''] = match
+  const path = canonicalName(repository).replace(/^[^/]*\//, '')
+  if (path.length > maxRepositoryLength) {
+    throw new CliError(
+      `invalid reference format: repository name must not be more than ${maxRepositoryLength} characters`,
+    )
+  }
+  return { repository, tag, digest }
 }
 
 /** The `platform` query parameter of an `os[/arch[/variant]]` text: JSON of its parts. */

@@ -86,7 +86,7 @@ function findOne(images: ImageStore, name: string): { text: string; tag?: Refere
       .map(parseTagged)
       .filter((tag) => tag !== undefined)
       .filter((tag) => tag.repository === reference.repository)
-    if (tags.length === 0) return [{ text: name }]
+    if (tags.length === 0) return [{ text: knownId(images, name) }]
     return tags.map((tag) => ({ text: familiarText(tag), tag }))
   }
   try {
@@ -95,6 +95,17 @@ function findOne(images: ImageStore, name: string): { text: string; tag?: Refere
   } catch (error) {
     if (!(error instanceof EngineError) || error.kind !== 'notFound') throw error
     throw new EngineError('notFound', 'reference does not exist', { cause: error })
+  }
+}
+
+/** A name that is no repository's may still be the beginning of an id. */
+function knownId(images: ImageStore, name: string): string {
+  try {
+    images.find(name)
+    return name
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.kind !== 'notFound') throw error
+    throw new EngineError('notFound', `No such image: ${name}`, { cause: error })
   }
 }
 

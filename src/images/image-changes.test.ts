@@ -83,3 +83,21 @@ test('mergeConfig() fills in what the changed configuration leaves unset', () =>
     [['A=9', 'B=2'], ['run'], 'u', { a: '9', b: '2' }, { '/v': {} }],
   )
 })
+
+test('what changes may not be is refused in the words of the builder', () => {
+  const refused: [string, RegExp][] = [
+    ['# only words', /^file with no instructions$/],
+    ['USER', /^USER requires exactly one argument$/],
+    ['STOPSIGNAL', /^STOPSIGNAL requires exactly one argument$/],
+    ['LABEL', /^LABEL requires at least one argument$/],
+    ['HEALTHCHECK --retries=-1 CMD true', /^--retries cannot be negative \(not -1\)$/],
+    ['HEALTHCHECK --retries=x CMD true', /^strconv\.ParseInt: parsing "x": invalid syntax$/],
+    ['HEALTHCHECK --what=1 CMD true', /^unknown flag: --what$/],
+    ['SHELL ["sh"]', /^SHELL is not a valid change command$/],
+  ]
+  for (const [change, message] of refused) {
+    assert.throws(() => applyChanges(ContainerConfig.parse({}), [change]), { message })
+  }
+  assert.equal(applyChanges(ContainerConfig.parse({}), ['STOPSIGNAL SIGUSR1']).StopSignal, 'SIGUSR1')
+  assert.deepEqual(applyChanges(ContainerConfig.parse({}), ['']), ContainerConfig.parse({}))
+})

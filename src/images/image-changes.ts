@@ -16,10 +16,14 @@ const invalid = (message: string) => new EngineError('invalid', message)
 export function applyChanges(config: ContainerConfig, changes: readonly string[]): ContainerConfig {
   let changed = config
   let hasCommand = false
-  for (const { name, text } of instructions(changes)) {
+  const found = instructions(changes)
+  if (found.length === 0 && changes.some((text) => text.trim() !== '')) {
+    throw invalid('file with no instructions')
+  }
+  for (const { name, text } of found) {
     const change = changesByName.get(name.toLowerCase())
     if (change === undefined) throw invalid(`${name} is not a valid change command`)
-    if (text === '') throw invalid(`${name.toUpperCase()} requires at least one argument`)
+    if (text === '') throw needsArgument(name)
     try {
       changed = change(changed, text, variablesOf(changed))
     } catch (error) {
@@ -31,6 +35,11 @@ export function applyChanges(config: ContainerConfig, changes: readonly string[]
     if (name.toLowerCase() === 'entrypoint' && !hasCommand) changed = { ...changed, Cmd: null }
   }
   return changed
+}
+
+function needsArgument(name: string): EngineError {
+  const count = /^(user|workdir|stopsignal)$/i.test(name) ? 'exactly' : 'at least'
+  return invalid(`${name.toUpperCase()} requires ${count} one argument`)
 }
 
 /** The instructions of some lines: comments and blank lines go, a backslash at the end goes on with the next. */
@@ -195,7 +204,10 @@ function setHealthOption(health: HealthConfig, name: string, value: string): voi
   else if (name === 'start-period') health.StartPeriod = duration()
   else if (name === 'start-interval') health.StartInterval = duration()
   else if (name === 'retries') {
-    if (!/^\d+$/.test(value)) throw invalid(`--retries must be a number, not ${JSON.stringify(value)}`)
+    if (!/^[-+]?\d+$/.test(value)) {
+      throw invalid(`strconv.ParseInt: parsing ${JSON.stringify(value)}: invalid syntax`)
+    }
+    if (Number(value) < 0) throw invalid(`--retries cannot be negative (not ${Number(value)})`)
     health.Retries = Number(value)
   } else throw invalid(`unknown flag: --${name}`)
 }

@@ -20,9 +20,10 @@ export function checkFilterNames(filters: Filters, accepted: readonly string[]):
 export function booleanFilter(filters: Filters, key: string): boolean | undefined {
   const values = filters.get(key)
   if (values === undefined || values.length === 0) return undefined
-  const [value = ''] = values
-  if (values.length === 1 && ['true', '1'].includes(value)) return true
-  if (values.length === 1 && ['false', '0'].includes(value)) return false
+  const isTrue = values.some((value) => ['true', '1'].includes(value))
+  const isFalse = values.some((value) => ['false', '0'].includes(value))
+  // Other values beside one that says something do not matter (moby api/types/filters, GetBoolOrDefault).
+  if (isTrue !== isFalse) return isTrue
   throw new EngineError('invalid', `invalid filter '${key}=[${values.join(' ')}]'`)
 }
 
@@ -63,7 +64,7 @@ function parseUntil(value: string, clock: Clock): bigint {
   try {
     return clock.nowNs() - BigInt(parseDuration(value))
   } catch (error) {
-    throw new EngineError('invalid', `invalid value for 'until' filter: ${errorMessage(error)}`, {
+    throw new EngineError('invalid', `failed to parse value as time or duration: ${JSON.stringify(value)}`, {
       cause: error,
     })
   }

@@ -16,7 +16,7 @@ function historyList(options: { truncate: boolean; human: boolean }): ListFormat
     row.Created <= 0 ? 'N/A' : `${humanDuration(Date.now() - row.Created * 1000)} ago`
   const cut = (text: string) => (options.truncate && text.length > 45 ? `${text.slice(0, 44)}…` : text)
   return {
-    type: '*formatter.historyContext',
+    type: '*image.historyContext',
     fields: {
       ID: {
         header: 'IMAGE',
@@ -28,7 +28,7 @@ function historyList(options: { truncate: boolean; human: boolean }): ListFormat
       Size: { header: 'SIZE', value: (row) => (options.human ? humanSize(row.Size, 3) : String(row.Size)) },
       Comment: { header: 'COMMENT', value: (row) => row.Comment },
     },
-    table: '{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}',
+    table: `{{.ID}}\t{{.${options.human ? 'CreatedSince' : 'CreatedAt'}}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}`,
   }
 }
 

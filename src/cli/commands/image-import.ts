@@ -1,5 +1,5 @@
 /** `import`: a tar archive of files becomes an image of one layer. */
-import { createReadStream } from 'node:fs'
+import { createReadStream, openSync } from 'node:fs'
 import { jsonLines } from '../../client/ndjson.ts'
 import { flag } from '../../lib/flags.ts'
 import type { ProgressMessage } from '../../spec/image-types.ts'
@@ -9,9 +9,9 @@ import { CliError } from '../errors.ts'
 import { parseImageName } from '../image-names.ts'
 import { showProgress } from '../progress.ts'
 
-async function* readFile(path: string): AsyncGenerator<Buffer, void> {
+function openFile(path: string): AsyncIterable<Buffer> {
   try {
-    yield* createReadStream(path, { highWaterMark: 1 << 20 })
+    return createReadStream('', { fd: openSync(path, 'r'), highWaterMark: 1 << 20 })
   } catch (error) {
     throw new CliError(errorMessage(error).replace(/^E\w+: (.*), (\w+) '(.*)'$/, '$2 $3: $1'), {
       cause: error,
@@ -43,7 +43,7 @@ export const command = defineCommand({
       ...(remote
         ? {}
         : {
-            body: source === '-' ? createReadStream('', { fd: 0, highWaterMark: 1 << 20 }) : readFile(source),
+            body: source === '-' ? createReadStream('', { fd: 0, highWaterMark: 1 << 20 }) : openFile(source),
           }),
     })
     await showProgress(jsonLines<ProgressMessage>(response), { output: cli.stdout, width: cli.columns })
