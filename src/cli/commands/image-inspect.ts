@@ -21,9 +21,20 @@ export const imageShape: InspectShape = {
   maps: ['Config.Labels', 'Config.Volumes', 'Config.ExposedPorts', 'GraphDriver.Data'],
   pointers: ['Config', 'Config.Healthcheck', 'Config.StopTimeout', 'Descriptor'],
   omitted: {
-    ...{ Created: '', Variant: '', OsVersion: '', Descriptor: null, Comment: '', Author: '' },
-    ...{ Parent: '', DockerVersion: '', 'Config.User': '', 'Config.WorkingDir': '', 'Config.StopSignal': '' },
-    ...{ 'Config.ArgsEscaped': false, 'Config.Healthcheck': null, ...emptyLists },
+    Created: '',
+    Variant: '',
+    OsVersion: '',
+    Descriptor: null,
+    Comment: '',
+    Author: '',
+    Parent: '',
+    DockerVersion: '',
+    'Config.User': '',
+    'Config.WorkingDir': '',
+    'Config.StopSignal': '',
+    'Config.ArgsEscaped': false,
+    'Config.Healthcheck': null,
+    ...emptyLists,
   },
 }
 
