@@ -87,16 +87,17 @@ describe('processes on one bucket', { skip: !hasSwift }, () => {
   })
 
   test('while one collects and deletes, what another takes is whole or refused', async () => {
-    const settings = onSwift({ collect: { grace: '3s', untagged: true } })
+    const settings = onSwift({ collect: { grace: '15s', untagged: true } })
     await using a = await start('collect-a', settings)
     await using b = await start('collect-b', settings)
     const over = new AbortController()
+    let collected = 0
     const collecting = (async () => {
-      let rounds = 0
-      for (; !over.signal.aborted; rounds++) {
-        assert.equal((await ask(`${b.url}/_wharf/collect`, { method: 'POST' })).status, 200)
+      for (; !over.signal.aborted;) {
+        const { status, text } = await ask(`${b.url}/_wharf/collect`, { method: 'POST' })
+        assert.equal(status, 200, text)
+        collected += (JSON.parse(text) as { blobs: number }).blobs
       }
-      return rounds
     })()
     const kept = new Map<string, Image>()
     try {
@@ -116,9 +117,14 @@ describe('processes on one bucket', { skip: !hasSwift }, () => {
         if (round % 2 === 1) kept.set(name, image)
         else await ask(`${b.url}/v2/x/manifests/t${round}`, { method: 'DELETE' })
       }
+      const [last, image] = [...kept].at(-1) ?? ['', undefined]
+      kept.delete(last)
+      await ask(`${a.url}/v2/x/manifests/${digestOf(image?.text ?? '')}`, { method: 'DELETE' })
+      // Its manifest, its configuration and its layer.
+      await eventually('what was deleted is collected', () => collected >= 3)
     } finally {
       over.abort()
-      assert.ok((await collecting) > 0)
+      await collecting
     }
     for (const [name, image] of kept) await checkImage(a.url, name, image)
   })
