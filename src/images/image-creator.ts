@@ -114,7 +114,7 @@ export class ImageCreator {
       }
       const added: LayerFile[] = isEmpty
         ? []
-        : [{ path, mediaType: mediaTypes.layer, digest: digest(packed.digest) }]
+        : [{ path, mediaType: mediaTypes.layer, digest: digest(packed.digest), isMade: true }]
       const diffIds = parent?.layers.map((layer) => layer.diffId) ?? []
       const document = {
         ...platformFields(parent?.platform ?? hostless),

@@ -38,6 +38,8 @@ export type LayerFile = {
   mediaType: string
   /** What the blob must hash to, where that is known. */
   digest?: Digest
+  /** The file is a plain tar that was made and hashed just now. */
+  isMade?: true
   /** Set where the file is a blob of the store already. */
   known?: Blob
   /** The layer has been read, so many bytes, and found right. */
@@ -145,6 +147,7 @@ function sourcesOf(draft: ImageDraft, diffIds: readonly DiffId[]): LayerSource[]
         diffId,
         path: layer.path,
         ...(layer.digest === undefined ? {} : { blobDigest: layer.digest }),
+        ...(layer.isMade === undefined ? {} : { isMade: layer.isMade }),
         ...(layer.known === undefined ? {} : { known: layer.known }),
         ...(layer.begin === undefined ? {} : { begin: layer.begin }),
         ...(layer.onWrong === undefined ? {} : { onWrong: layer.onWrong }),

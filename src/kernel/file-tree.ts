@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:fs'
 import { encodePath } from '../lib/path-bytes.ts'
-import { libcCall } from './ffi.ts'
+import { KernelError, libcCall } from './ffi.ts'
 
 const openatCall = libcCall(
   'openat',
@@ -44,6 +44,10 @@ const futimensCall = libcCall('futimens', 'int futimens(int fd, const uint8_t *t
 const fsetxattrCall = libcCall(
   'fsetxattr',
   'int fsetxattr(int fd, const char *name, const uint8_t *value, size_t size, int flags)',
+)
+const syncRangeCall = libcCall(
+  'sync_file_range',
+  'int sync_file_range(int fd, int64_t offset, int64_t bytes, unsigned int flags)',
 )
 const syncfsCall = libcCall('syncfs', 'int syncfs(int fd)')
 
@@ -151,6 +155,17 @@ export function setTimes(fd: number, times: { atimeNs: bigint; mtimeNs: bigint }
 /** Sets an extended attribute of an open file (not O_PATH). */
 export function setXattrOf(fd: number, name: string, value: Uint8Array): void {
   fsetxattrCall(name, fd, name, value, value.length, 0)
+}
+
+const syncRangeWrite = 2
+
+/** Has the kernel begin to write a file to its disk, where the file system can; a sync waits for the less later. */
+export function startWriting(fd: number): void {
+  try {
+    syncRangeCall('', fd, 0, 0, syncRangeWrite)
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
+  }
 }
 
 /** Makes everything written to the file system of `fd` durable. */

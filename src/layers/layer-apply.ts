@@ -17,6 +17,8 @@ export type LayerSource = {
   blobDigest?: Digest
   /** The blob is in the store, where it came verified: its layer needs no second look if it is there. */
   known?: { digest: Digest; size: number }
+  /** The file is a plain tar that was made and hashed just now. */
+  isMade?: true
   /** The file is still being written: waits until it may be read, and holds what that takes. */
   begin?: (signal: AbortSignal) => Promise<GrowingSource>
   /** The blob is not what its digest says. */
@@ -160,6 +162,7 @@ export class LayerApply {
           algorithm: source.blobDigest === undefined ? 'sha256' : algorithmOf(source.blobDigest),
           plainAlgorithm: algorithmOf(source.diffId),
           maxBytes: maxLayerBytes,
+          ...(source.isMade === undefined ? {} : { made: source.diffId }),
           ...(draft === undefined ? {} : { target: draft.directory }),
           ...(coming === undefined ? {} : { growing: coming.growing }),
         },

@@ -3,10 +3,10 @@
  * costs a thread hop each; only decompression is asynchronous, which lets zlib work on another thread meanwhile.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { destroySubvolumes } from '../kernel/btrfs.ts'
 import { copyTree } from '../kernel/copy-tree.ts'
-import { syncFileSystem } from '../kernel/file-tree.ts'
+import { startWriting, syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
 import { errorCode } from '../spec/errors.ts'
 import { openCompressed } from '../lib/decompress.ts'
@@ -32,12 +32,17 @@ export type LayerJob =
       plainAlgorithm: DigestAlgorithm
       target?: string
       maxBytes: number
+      /** The source is a plain tar of this digest, made and hashed just now: it is not hashed again. */
+      made?: string
       /** The source is still being written: see `growing-file.ts`. */
       growing?: SharedArrayBuffer
     }
   /** Gives directories that a layer used without describing them the attributes they have below. */
   | { kind: 'inherit'; directory: string; implied: string[]; lowers: string[] }
-  /** Writes a layer directory, or what a whole tree changed against `base`, as a tar to a new file, synced. */
+  /**
+   * Writes a layer directory, or what a whole tree changed against `base`, as a tar to a new file. Not synced: an image
+   * is with all that it is made of, once.
+   */
   | { kind: 'pack'; directory: string; base?: string; target: string }
   /** Lays layer directories over one another, the last on top, as one tree. */
   | { kind: 'merge'; sources: string[]; target: string }
@@ -121,12 +126,12 @@ async function unpack(
   const counted = { bytes: 0 }
   const source =
     job.growing === undefined
-      ? hashedFile(job.source, blobHash, counted)
+      ? hashedFile(job.source, job.made === undefined ? blobHash : undefined, counted)
       : hashedGrowingFile(job.source, job.growing, { hash: blobHash, counted, context })
   const garbage = new ExternalGarbage()
   const { isCompressed, plain } = await openCompressed(source)
   // What is not compressed has been hashed on its way in.
-  const isHashed = !isCompressed && job.algorithm === job.plainAlgorithm
+  const isHashed = job.made !== undefined || (!isCompressed && job.algorithm === job.plainAlgorithm)
   for await (const chunk of plain) {
     context.check()
     garbage.add(chunk.length)
@@ -136,23 +141,29 @@ async function unpack(
   }
   if (writer !== undefined) decoder.finish()
   const written = writer?.finish() ?? { size: 0, implied: [] }
-  const blobDigest = `${job.algorithm}:${blobHash.digest('hex')}`
+  const blobDigest = job.made ?? `${job.algorithm}:${blobHash.digest('hex')}`
   const diffId = isHashed ? blobDigest : `${job.plainAlgorithm}:${tarHash.digest('hex')}`
   return { blobDigest, blobBytes: counted.bytes, diffId, ...written }
 }
 
 /** The file's bytes. A few buffers go round: a chunk is valid until three more have been asked for. */
-function* hashedFile(path: string, hash: Hash, counted: { bytes: number }): Generator<Buffer, void, void> {
+function* hashedFile(
+  path: string,
+  hash: Hash | undefined,
+  counted: { bytes: number },
+): Generator<Buffer, void, void> {
   const buffers = Array.from({ length: 4 }, () => Buffer.allocUnsafeSlow(pieceBytes))
   const fd = openSync(path, 'r')
   try {
+    // The sync at the end then waits for what is unpacked alone.
+    startWriting(fd)
     for (let turn = 0; ; turn++) {
       const buffer = buffers[turn % buffers.length]
       if (buffer === undefined) return
       const count = readSync(fd, buffer, 0, buffer.length, null)
       if (count === 0) return
       const chunk = buffer.subarray(0, count)
-      hash.update(chunk)
+      hash?.update(chunk)
       counted.bytes += count
       yield chunk
     }
@@ -206,7 +217,6 @@ function pack(
       for (let written = 0; written < chunk.length;) written += writeSync(fd, chunk, written)
       bytes += chunk.length
     }
-    fsyncSync(fd)
   } finally {
     closeSync(fd)
   }
