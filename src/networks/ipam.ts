@@ -34,6 +34,9 @@ export type PoolReference = { id: string; space: string }
 /** What an address is for. */
 export type AddressUse = { kind: 'gateway' } | { kind: 'auxiliary' } | { kind: 'endpoint'; mac: string }
 
+/** Addresses of a pool that cannot be had, those with a meaning included, and those of its range that can. */
+export type PoolUsage = { inUse: bigint; available: bigint }
+
 /** A subnet taken by a network. */
 export interface AddressPool {
   readonly subnet: IpPrefix
@@ -52,8 +55,8 @@ export interface AddressPool {
   request(address?: IpAddress): IpAddress | undefined
   /** Idempotent. */
   release(address: IpAddress): void
-  /** How many addresses are taken, the network's own included. */
-  taken(): number
+  /** How full it is; not there for pools that are kept elsewhere. */
+  usage?(): PoolUsage
   /** Gives the subnet back. */
   close(): void
   /** Resolves when what was released and closed is so elsewhere, too. */
@@ -198,8 +201,10 @@ class Pool implements AddressPool {
     if (address.value < this.#lowest && contains(this.#range, address)) this.#lowest = address.value
   }
 
-  taken(): number {
-    return this.#taken.size
+  usage(): PoolUsage {
+    const family = this.subnet.address.family
+    const inRange = [...this.#taken].filter((value) => contains(this.#range, { family, value })).length
+    return { inUse: BigInt(this.#taken.size), available: prefixSize(this.#range) - BigInt(inRange) }
   }
 
   close(): void {

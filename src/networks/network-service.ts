@@ -11,12 +11,13 @@ import { findLink, listAddresses, listRoutes } from '../kernel/rtnetlink-read.ts
 import type { Clock, Ids } from '../lib/clock.ts'
 import { formatTimeNs } from '../lib/clock.ts'
 import { exposureOf } from './exposure.ts'
-import { ipFromBytes, overlaps, parseIp, parsePrefix, type IpPrefix } from './ip-address.ts'
+import { formatPrefix, ipFromBytes, overlaps, parseIp, parsePrefix, type IpPrefix } from './ip-address.ts'
 import type { PoolRecord } from './pool-record.ts'
 import type { NetworkCore } from './network-core.ts'
 import { recordOf } from './network-create.ts'
 import { filterNetworks, prunableNetworks, type NetworkFilters } from './network-filters.ts'
 import { bridgeLinkName, isPredefined, type NetworkRecord } from './network-record.ts'
+import type { OpenNetwork } from './network-table.ts'
 import { hostResolvers } from './sandbox-etc.ts'
 
 /** See the file's head. */
@@ -101,7 +102,10 @@ export class NetworkService {
 
   /** One network with its containers. Throws notFound. */
   async inspect(reference: string): Promise<NetworkInspect> {
-    return this.#describe(this.#core.parts.table.find(reference).record, true)
+    const network = this.#core.parts.table.find(reference)
+    const described = this.#describe(network.record, true)
+    const Subnets = subnetStatus(network)
+    return Object.keys(Subnets).length === 0 ? described : { ...described, Status: { IPAM: { Subnets } } }
   }
 
   /** Removes a network that nothing is on. */
@@ -295,6 +299,20 @@ export class NetworkService {
       Labels: record.labels,
     }
   }
+}
+
+function subnetStatus({ pools }: OpenNetwork) {
+  const most = (1n << 64n) - 1n
+  const saturated = (count: bigint) => (count > most ? most : count)
+  return Object.fromEntries(
+    pools.flatMap((pool) => {
+      const usage = pool.usage?.()
+      if (usage === undefined) return []
+      const { inUse, available } = usage
+      const status = { IPsInUse: saturated(inUse), DynamicIPsAvailable: saturated(available) }
+      return [[formatPrefix(pool.subnet), status] as const]
+    }),
+  )
 }
 
 function describePool(pool: PoolRecord): Record<string, unknown> {

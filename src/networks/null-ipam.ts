@@ -19,7 +19,6 @@ export class NullIpam implements IpamDriver {
         throw new EngineError('invalid', 'null ipam driver does not handle specific address requests')
       },
       release() {},
-      taken: () => 0,
       close() {},
     }
   }

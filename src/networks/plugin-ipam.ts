@@ -221,10 +221,6 @@ class PluginPool implements AddressPool {
     this.#giveBack('ReleaseAddress', { PoolID: this.#reference.id, Address: formatIp(address) })
   }
 
-  taken(): number {
-    return this.#taken.size
-  }
-
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true

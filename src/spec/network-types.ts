@@ -64,7 +64,12 @@ export type NetworkInspect = {
   Containers: Record<string, NetworkContainer>
   Options: Record<string, string>
   Labels: Record<string, string>
+  /** How full its subnets are, by subnet; in the answer for one network alone, since 1.52. */
+  Status?: { IPAM: { Subnets: Record<string, SubnetStatus> } }
 }
+
+/** Both saturate at 2^64 - 1. */
+type SubnetStatus = { IPsInUse: bigint; DynamicIPsAvailable: bigint }
 
 /** Answer of `GET /wharf/networks/exposure`: what is reachable from where. */
 export type NetworkExposure = {

@@ -75,8 +75,10 @@ async function list(networks: NetworkOperations, x: Exchange): Promise<void> {
 }
 
 function adaptNetwork(network: NetworkInspect, version: number): object {
-  if (version >= 48) return network
-  const { EnableIPv4: _ipv4, ...rest } = network
+  if (version >= 52) return network
+  const { Status: _status, ...known } = network
+  if (version >= 48) return known
+  const { EnableIPv4: _ipv4, ...rest } = known
   return rest
 }
 

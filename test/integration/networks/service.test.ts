@@ -91,6 +91,8 @@ test('inspect, list and its filters, remove, prune', async () => {
     },
     Options: { a: 'b' },
     Labels: { tier: 'one' },
+    // The subnet's ends, the gateway and the container; of the range, its end and the container.
+    Status: { IPAM: { Subnets: { '10.251.7.0/24': { IPsInUse: 4n, DynamicIPsAvailable: 126n } } } },
   })
   const names = async (filters: Record<string, string[]>) =>
     (await service.list(new Map(Object.entries(filters))))

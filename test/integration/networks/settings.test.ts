@@ -142,6 +142,10 @@ test('a network may have IPv6 alone; a network connected later leads outside if 
   assert.match(await sh('exec box ip -6 route'), /^default via fd00:64::1 /m)
   await sh('run -d --name peer --network six busybox sleep 1000')
   await sh('exec box ping -6 -c1 -W2 peer')
+  const status =
+    /"Status":\{"IPAM":\{"Subnets":\{"fd00:64::\/64":\{"IPsInUse":4,"DynamicIPsAvailable":18446744073709551612\}/
+  assert.match((await daemon.api('GET', '/networks/six')).body, status)
+  assert.doesNotMatch((await daemon.api('GET', '/v1.51/networks/six')).body, /"Status"/)
   await sh('network connect one box')
   await sh('network connect --gw-priority 7 --ip 10.142.2.9 two box')
   assert.match(await sh('exec box ip route'), /^default via 10\.142\.2\.1 /m)
