@@ -24,6 +24,7 @@ function flags(name: string) {
         nowMs: () => clock.ms,
         nowNs: () => BigInt(clock.ms) * 1_000_000n,
       },
+      { settleMs: 200 },
     )
 }
 
@@ -94,7 +95,9 @@ test('of several collectors one collects', async () => {
   const raised = await first.raise()
   await assert.rejects(second.raise(), /another process collects/)
   await raised[Symbol.asyncDispose]()
-  const all = await Promise.allSettled([first.raise(), second.raise()])
-  assert.ok(all.filter(({ status }) => status === 'fulfilled').length <= 1)
-  for (const result of all) if (result.status === 'fulfilled') await result.value[Symbol.asyncDispose]()
+  for (let round = 0; round < 10; round++) {
+    const all = await Promise.allSettled([first.raise(), second.raise()])
+    assert.ok(all.filter(({ status }) => status === 'fulfilled').length <= 1)
+    for (const result of all) if (result.status === 'fulfilled') await result.value[Symbol.asyncDispose]()
+  }
 })

@@ -19,15 +19,27 @@ const renewMs = 10_000
 /** The clocks of processes may differ by this much. */
 const skewMs = 30_000
 const pollMs = 100
+/**
+ * Storage has no lock: two may both see no flag and both raise theirs. Who took longer than this from its look to its
+ * flag's being there gives up, and who did not waits as long before it looks whose flag it is: it sees any other one.
+ */
+const settleMs = 2000
 
 /** See the file's head. */
 export class CollectFlag {
   readonly #driver: StorageDriver
   readonly #follower: Pick<Follower, 'now'>
   readonly #clock: Clock
+  readonly #settleMs: number
   #held: RaisedFlag | undefined
 
-  constructor(driver: StorageDriver, follower: Pick<Follower, 'now'>, clock: Clock) {
+  constructor(
+    driver: StorageDriver,
+    follower: Pick<Follower, 'now'>,
+    clock: Clock,
+    options: { settleMs: number } = { settleMs },
+  ) {
+    this.#settleMs = options.settleMs
     this.#driver = driver
     this.#follower = follower
     this.#clock = clock
@@ -40,6 +52,7 @@ export class CollectFlag {
 
   /** Raises the flag and brings the index up to date. Throws UNAVAILABLE while another process collects. */
   async raise(): Promise<RaisedFlag> {
+    const beganMs = performance.now()
     if (this.#isRaised(await this.#read())) throw busyError()
     const flag = new RaisedFlag(this.#driver, this.#clock, () => {
       this.#held = undefined
@@ -47,6 +60,8 @@ export class CollectFlag {
     await using undo = new AsyncDisposableStack()
     undo.use(flag)
     await flag.renew()
+    if (performance.now() - beganMs > this.#settleMs) throw slowError()
+    await setTimeout(this.#settleMs)
     await this.#follower.now()
     // Of several who raised it at once, the last one has it.
     if (!(await flag.isOurs())) throw busyError()
@@ -111,7 +126,7 @@ export class RaisedFlag implements AsyncDisposable {
   /** Throws UNAVAILABLE when the flag could not be kept up. */
   checkGood(): void {
     if (this.isGood) return
-    throw new RegistryError('UNAVAILABLE', { message: 'storage is too slow: the collection was given up' })
+    throw slowError()
   }
 
   /** Raises it for another while, unless it is another's now. */
@@ -143,6 +158,10 @@ export class RaisedFlag implements AsyncDisposable {
 
 function idOf(flag: string): string {
   return flag.split(' ')[1] ?? ''
+}
+
+function slowError(): RegistryError {
+  return new RegistryError('UNAVAILABLE', { message: 'storage is too slow: the collection was given up' })
 }
 
 function busyError(): RegistryError {

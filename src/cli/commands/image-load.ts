@@ -1,17 +1,18 @@
 /** `load`: an archive of images, from a file or standard input. */
-import { createReadStream, statSync } from 'node:fs'
+import { createReadStream, openSync, statSync } from 'node:fs'
 import { jsonLines } from '../../client/ndjson.ts'
 import { flag } from '../../lib/flags.ts'
 import type { ProgressMessage } from '../../spec/image-types.ts'
 import { errorCode } from '../../spec/errors.ts'
 import { defineCommand } from '../command.ts'
 import { CliError } from '../errors.ts'
+import { filePieces } from '../file-pieces.ts'
 import { platformQuery } from '../image-names.ts'
 import { showProgress } from '../progress.ts'
 
 function openArchive(path: string): AsyncIterable<Buffer> {
   try {
-    if (!statSync(path).isDirectory()) return createReadStream(path, { highWaterMark: 1 << 20 })
+    if (!statSync(path).isDirectory()) return filePieces(openSync(path, 'r'))
   } catch (error) {
     if (errorCode(error) === 'ENOENT')
       throw new CliError(`open ${path}: no such file or directory`, { cause: error })

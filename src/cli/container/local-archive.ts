@@ -64,15 +64,19 @@ function headerOf(path: string, name: string, stats: BigIntStats): TarHeader | u
   })
 }
 
-/** The content of a file, cut or filled with zeros to the size that its header promised. */
-function* fileContent(path: string, size: number): Generator<Buffer> {
+/**
+ * The content of a file, cut or filled with zeros to the size that its header promised. Full pieces share one buffer:
+ * one is valid until the next is asked for.
+ */
+function* fileContent(path: string, size: number, shared: Buffer): Generator<Buffer> {
   const fd = openSync(path, 'r')
   try {
     let left = size
     while (left > 0) {
-      const piece = Buffer.alloc(Math.min(pieceBytes, left))
+      const piece = left < shared.length ? Buffer.alloc(left) : shared
       const count = readSync(fd, piece, 0, piece.length, null)
-      yield count === 0 ? piece : piece.subarray(0, count)
+      if (count === piece.length) yield piece
+      else yield count === 0 ? piece.fill(0) : Buffer.from(piece.subarray(0, count))
       left -= count === 0 ? piece.length : count
     }
     yield Buffer.alloc(tarPaddingBytes(size))
@@ -81,7 +85,10 @@ function* fileContent(path: string, size: number): Generator<Buffer> {
   }
 }
 
-function* entries(path: string, name: string, links: Map<string, string>): Generator<Buffer> {
+type Packing = { links: Map<string, string>; shared: Buffer }
+
+function* entries(path: string, name: string, packing: Packing): Generator<Buffer> {
+  const { links, shared } = packing
   const stats = lstatSync(path, { bigint: true })
   const header = headerOf(path, name, stats)
   if (header === undefined) return
@@ -93,14 +100,17 @@ function* entries(path: string, name: string, links: Map<string, string>): Gener
   }
   if (header.type === 'file' && stats.nlink > 1n) links.set(inode, name)
   yield encodeTarHeader(header)
-  if (header.type === 'file') yield* fileContent(path, header.size)
+  if (header.type === 'file') yield* fileContent(path, header.size, shared)
   if (header.type !== 'directory') return
-  for (const child of readdirSync(path).sort()) yield* entries(join(path, child), `${name}/${child}`, links)
+  for (const child of readdirSync(path).sort()) yield* entries(join(path, child), `${name}/${child}`, packing)
 }
 
-/** The bytes of an archive. */
+/** The bytes of an archive. A piece is valid until the next is asked for. */
 export function* packFiles(source: ArchiveSource): Generator<Buffer> {
-  yield* entries(source.root, source.name, new Map())
+  yield* entries(source.root, source.name, {
+    links: new Map(),
+    shared: Buffer.allocUnsafeSlow(pieceBytes),
+  })
   yield tarTrailer
 }
 
