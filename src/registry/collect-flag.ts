@@ -13,15 +13,18 @@ import { RegistryError } from './errors.ts'
 import type { Follower } from './follower.ts'
 import type { StorageDriver } from './storage-driver.ts'
 
-const path = 'wharf/collecting'
+const flagPath = 'wharf/collecting'
+/** A flag of the same form that only collectors look at: who has it may raise the other. */
+const electionPath = 'wharf/collector'
 const leaseMs = 60_000
 const renewMs = 10_000
 /** The clocks of processes may differ by this much. */
 const skewMs = 30_000
 const pollMs = 100
 /**
- * Storage has no lock: two may both see no flag and both raise theirs. Who took longer than this from its look to its
- * flag's being there gives up, and who did not waits as long before it looks whose flag it is: it sees any other one.
+ * Storage has no lock: two may both see nobody elected and both write their names. Who took longer than this from its
+ * look to its name's being there gives up, and who did not waits as long before it looks whose name it is: it sees any
+ * other one. Pushes do not wait for that.
  */
 const settleMs = 2000
 
@@ -52,22 +55,37 @@ export class CollectFlag {
 
   /** Raises the flag and brings the index up to date. Throws UNAVAILABLE while another process collects. */
   async raise(): Promise<RaisedFlag> {
-    const beganMs = performance.now()
-    if (this.#isRaised(await this.#read())) throw busyError()
-    const flag = new RaisedFlag(this.#driver, this.#clock, () => {
-      this.#held = undefined
-    })
     await using undo = new AsyncDisposableStack()
+    const election = undo.use(await this.#elect())
+    if (this.#isRaised(await this.#read())) throw busyError()
+    const flag = new RaisedFlag(this.#driver, this.#clock, {
+      path: flagPath,
+      lowered: async () => {
+        this.#held = undefined
+        await election[Symbol.asyncDispose]()
+      },
+    })
     undo.use(flag)
     await flag.renew()
-    if (performance.now() - beganMs > this.#settleMs) throw slowError()
-    await setTimeout(this.#settleMs)
     await this.#follower.now()
-    // Of several who raised it at once, the last one has it.
     if (!(await flag.isOurs())) throw busyError()
     undo.move()
     this.#held = flag
     return flag
+  }
+
+  /** Becomes the one that collects. Throws UNAVAILABLE while another is. */
+  async #elect(): Promise<AsyncDisposable> {
+    const beganMs = performance.now()
+    if (this.#isRaised(await this.#read(electionPath))) throw busyError()
+    await using undo = new AsyncDisposableStack()
+    const election = undo.use(new RaisedFlag(this.#driver, this.#clock, { path: electionPath }))
+    await election.renew()
+    if (performance.now() - beganMs > this.#settleMs) throw slowError()
+    await setTimeout(this.#settleMs)
+    if (!(await election.isOurs())) throw busyError()
+    undo.move()
+    return election
   }
 
   /** Before a change: the flag as it is, and an index that is up to date. */
@@ -89,7 +107,7 @@ export class CollectFlag {
     return true
   }
 
-  async #read(): Promise<string> {
+  async #read(path = flagPath): Promise<string> {
     return (await this.#driver.read(path))?.toString() ?? ''
   }
 
@@ -102,15 +120,21 @@ export class CollectFlag {
 export class RaisedFlag implements AsyncDisposable {
   readonly #driver: StorageDriver
   readonly #clock: Clock
-  readonly #lowered: () => void
+  readonly #path: string
+  readonly #lowered: () => Promise<void>
   readonly #id = randomUUID()
   readonly #timer: NodeJS.Timeout
   #untilMs = Number.NEGATIVE_INFINITY
   #renewing: Promise<void> = Promise.resolve()
 
-  constructor(driver: StorageDriver, clock: Clock, lowered: () => void) {
+  constructor(
+    driver: StorageDriver,
+    clock: Clock,
+    { path, lowered = async () => {} }: { path: string; lowered?: () => Promise<void> },
+  ) {
     this.#driver = driver
     this.#clock = clock
+    this.#path = path
     this.#lowered = lowered
     this.#timer = setInterval(() => {
       // One that fails is made up for by the next, or the flag is given up.
@@ -136,22 +160,22 @@ export class RaisedFlag implements AsyncDisposable {
       this.#untilMs = 0
       return
     }
-    await this.#driver.write(path, Buffer.from(`${untilMs} ${this.#id}`))
+    await this.#driver.write(this.#path, Buffer.from(`${untilMs} ${this.#id}`))
     this.#untilMs = untilMs
   }
 
   /** Whether nobody else has raised it since. */
   async isOurs(): Promise<boolean> {
-    return idOf((await this.#driver.read(path))?.toString() ?? '') === this.#id
+    return idOf((await this.#driver.read(this.#path))?.toString() ?? '') === this.#id
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
     await this.#renewing
     try {
-      if (await this.isOurs()) await this.#driver.write(path, Buffer.from(`0 ${this.#id}`))
+      if (await this.isOurs()) await this.#driver.write(this.#path, Buffer.from(`0 ${this.#id}`))
     } finally {
-      this.#lowered()
+      await this.#lowered()
     }
   }
 }
