@@ -20,7 +20,8 @@ const entrypoint = `#!/bin/sh
 case "\${1:-}" in
   *.yml | *.yaml) set -- serve --config "$1" ;;
 esac
-exec /usr/local/bin/node --max-semi-space-size=1 --disable-warning=ExperimentalWarning /${home}/src/registry/main.ts "$@"
+export MALLOC_ARENA_MAX="\${MALLOC_ARENA_MAX:-2}"
+exec /usr/local/bin/node --max-semi-space-size=1 --max-old-space-size=256 --disable-warning=ExperimentalWarning /${home}/src/registry/main.ts "$@"
 `
 const configuration = `# What the image sets; REGISTRY_* variables go over it. All keys: docs/registry.md
 addr: ':5000'
