@@ -142,10 +142,7 @@ export class ContainerRegistry {
   save(container: Container, change: Partial<Omit<ContainerRecord, 'id'>>): ContainerRecord {
     const before = container.record
     const record: ContainerRecord = { ...before, ...change }
-    const sql = 'UPDATE containers SET name = ?, record = ? WHERE id = ?'
-    const values = [record.name, JSON.stringify(record), record.id] as const
-    if (mustSurvivePowerCut(before, record)) this.#database.run(sql, ...values)
-    else this.#database.runRelaxed(sql, ...values)
+    this.#write(record, mustSurvivePowerCut(before, record))
     container.record = record
     if (record.name !== before.name) {
       this.#idByName.set(record.name, record.id)
@@ -163,10 +160,16 @@ export class ContainerRegistry {
     return this.save(container, { ...rest, state: { ...container.state, ...change } })
   }
 
-  /** Writes the record as it is. */
-  rewrite({ id, record }: Container): void {
+  /** Writes the record as it is, durably. */
+  rewrite({ record }: Container): void {
+    this.#write(record, true)
+  }
+
+  #write(record: ContainerRecord, isDurable: boolean): void {
     const sql = 'UPDATE containers SET name = ?, record = ? WHERE id = ?'
-    this.#database.run(sql, record.name, JSON.stringify(record), id)
+    const values = [record.name, JSON.stringify(record), record.id] as const
+    if (isDurable) this.#database.run(sql, ...values)
+    else this.#database.runRelaxed(sql, ...values)
   }
 
   /** `saveState` in memory only, for what is not worth a write (health results). */

@@ -1,4 +1,5 @@
 /** An engine on stand-ins, for tests. */
+import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -104,4 +105,13 @@ export class EngineFixture implements AsyncDisposable {
     this.database[Symbol.dispose]()
     await rm(this.root, { recursive: true, force: true })
   }
+}
+
+/** Lets the engine work until the condition holds; fails after many turns of the event loop. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let turn = 0; turn < 5000; turn++) {
+    if (condition()) return
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.fail(`never happened: ${what}`)
 }

@@ -11,8 +11,8 @@ const ioctlCall = libcCall('ioctl', 'int ioctl(int fd, unsigned long request, _I
 const getFlags = 0x8008_6601
 const setFlags = 0x4008_6602
 const topOfTrees = 0x0002_0000
-/** What file systems answer that have no such attribute. */
-const unknown = new Set(['ENOTTY', 'EOPNOTSUPP', 'EINVAL', 'EPERM', 'ENOSYS'])
+/** What file systems answer that have no such attribute, or may not be changed. */
+const unknown = new Set(['ENOTTY', 'EOPNOTSUPP', 'EINVAL', 'EPERM', 'ENOSYS', 'EROFS'])
 
 /** See the file's head. Other file systems are left as they are. */
 export function spreadDirectories(path: string): void {

@@ -64,7 +64,7 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
     return join(this.#root, `${draftPrefix}${randomBytes(8).toString('hex')}`)
   }
 
-  /** Once: the directory of volumes, without what a daemon that died had not finished. */
+  /** Once, when the daemon comes up: the directory of volumes, without what one that died had not finished. */
   async #setUp(): Promise<void> {
     if (this.#isSetUp) return
     await mkdir(this.#root, { recursive: true, mode: 0o701 })
@@ -123,6 +123,7 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
   }
 
   async list(): Promise<DriverVolume[]> {
+    await this.#setUp()
     try {
       const entries = await readdir(this.#root, { withFileTypes: true })
       const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)

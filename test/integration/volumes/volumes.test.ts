@@ -235,6 +235,20 @@ test('sweep drops the holds of containers that are gone and data without a row',
   )
 })
 
+test('what a daemon that died had not finished is gone once the next one looks', async () => {
+  await using fixture = new Fixture()
+  await fixture.service.create(VolumeCreate.parse({ Name: 'whole' }))
+  const half = join(fixture.directory, 'volumes/.draft-0123456789abcdef/_data')
+  mkdirSync(half, { recursive: true })
+  writeFileSync(join(half, 'file'), 'x')
+  const next = new LocalVolumeDriver(join(fixture.directory, 'volumes'))
+  assert.deepEqual(
+    (await next.list()).map(({ name }) => name),
+    ['whole'],
+  )
+  assert.ok(!existsSync(half))
+})
+
 test('a subpath is bound by what it is, and cannot lead out of the volume', async () => {
   await using fixture = new Fixture()
   const volume = await fixture.service.create(VolumeCreate.parse({ Name: 'sp' }))
