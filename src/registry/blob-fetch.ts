@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
+import { releaseBuffer } from '../lib/release-buffer.ts'
 import type { Digest } from '../spec/ids.ts'
 import { RegistryError } from './errors.ts'
 import { algorithmOf } from './names.ts'
@@ -100,6 +101,7 @@ export class BlobFetch {
         hash.update(chunk)
         await file.writeFile(chunk)
         this.#written += chunk.length
+        releaseBuffer(chunk)
         this.#wake()
       }
       if (this.#written !== this.size) throw wrong('upstream sent less than it said')

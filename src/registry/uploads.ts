@@ -11,6 +11,7 @@ import type { Readable } from 'node:stream'
 import type { Clock } from '../lib/clock.ts'
 import { eachLimited } from '../lib/each-limited.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
+import { releaseBuffer } from '../lib/release-buffer.ts'
 import { errorCode } from '../spec/errors.ts'
 import { digest as toDigest, type Digest } from '../spec/ids.ts'
 import { textColumn } from '../store/database.ts'
@@ -19,6 +20,7 @@ import { algorithmOf, parseAlgorithm, type DigestAlgorithm } from './names.ts'
 import type { RegistryIndex } from './registry-index.ts'
 
 const writeBytes = 1024 * 1024
+const syncBytes = 16 * 1024 * 1024
 // Sessions whose hash is kept in memory; others are hashed anew when they go on.
 const mostHashes = 4096
 const mostUploads = 200_000
@@ -195,8 +197,10 @@ export class Uploads {
     let pending: Uint8Array[] = []
     let pendingBytes = 0
     let writing = Promise.resolve()
+    const disk = new EarlySync(file)
     const flush = async () => {
       await writing
+      await disk.written(pendingBytes)
       const chunks = pending
       pending = []
       pendingBytes = 0
@@ -220,6 +224,7 @@ export class Uploads {
     } finally {
       await flush()
       await writing
+      await disk.settled()
     }
   }
 
@@ -272,6 +277,37 @@ export class Uploads {
   }
 }
 
+/** Lets the disk write while bytes still come in, so that little is left for the sync at the end. */
+class EarlySync {
+  readonly #file: FileHandle
+  #unsynced = 0
+  #isSyncing = false
+  #syncing = Promise.resolve()
+
+  constructor(file: FileHandle) {
+    this.#file = file
+  }
+
+  /** So many bytes more are in the file. Throws what an earlier sync found. */
+  async written(bytes: number): Promise<void> {
+    this.#unsynced += bytes
+    if (this.#isSyncing || this.#unsynced < syncBytes) return
+    await this.#syncing
+    this.#unsynced = 0
+    this.#isSyncing = true
+    this.#syncing = this.#file.datasync().finally(() => {
+      this.#isSyncing = false
+    })
+    // Awaited before the next one and at the end.
+    this.#syncing.catch(() => {})
+  }
+
+  /** Nothing is under way any more; throws like `written`. */
+  async settled(): Promise<void> {
+    await this.#syncing
+  }
+}
+
 /** The `Range` header of an upload with so many bytes. */
 export function rangeHeader(size: number): string {
   // The reference registry says 0-0 of an empty upload, and clients rely on it.
@@ -284,6 +320,7 @@ async function writeAll(file: FileHandle, chunks: Uint8Array[]): Promise<void> {
     const { bytesWritten } = await file.writev(rest)
     rest = after(rest, bytesWritten)
   }
+  for (const chunk of chunks) releaseBuffer(chunk)
 }
 
 function after(chunks: Uint8Array[], written: number): Uint8Array[] {
