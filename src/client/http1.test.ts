@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HttpSyntaxError, ResponseParser, encodeRequestHead } from './http1.ts'
+import { HttpSyntaxError } from '../lib/http-chunks.ts'
+import { ResponseParser, encodeRequestHead } from './http1.ts'
 import { FrameSplitter } from './multiplex.ts'
 import { jsonLines } from './ndjson.ts'
 

@@ -4,17 +4,15 @@
  * hands back what lies behind it, which after `101` or the older hijack form is the raw stream.
  */
 
+import { ChunkDecoder, HttpSyntaxError } from '../lib/http-chunks.ts'
+
 /** Head of a response; header names are lower-case, repeated ones joined by a comma. */
 export type ResponseHead = { status: number; reason: string; headers: Map<string, string> }
 
 /** What a parser reports. Chunks are views of the pushed bytes. */
 export type ResponseEvents = { head(head: ResponseHead): void; body(chunk: Buffer): void; end(): void }
 
-/** A response that is not HTTP, or ends too early. */
-export class HttpSyntaxError extends Error {}
-
 const headLimit = 256 * 1024
-const lineLimit = 16 * 1024
 
 /** The bytes of a request's head. */
 export function encodeRequestHead(
@@ -43,22 +41,14 @@ function parseHead(text: string): ResponseHead {
   return { status: Number(status[1]), reason: status[2] ?? '', headers }
 }
 
-type State =
-  | 'head'
-  | 'fixed'
-  | 'chunk-size'
-  | 'chunk-data'
-  | 'chunk-end'
-  | 'trailer'
-  | 'to-end'
-  | 'raw'
-  | 'done'
+type State = 'head' | 'fixed' | 'chunked' | 'to-end' | 'raw' | 'done'
 
 /** Reads one response. `raw` answers (101, or 200 when a hijack was asked for) end with their head. */
 export class ResponseParser {
   #state: State = 'head'
   #pending: Buffer = Buffer.alloc(0)
   #remaining = 0
+  readonly #chunks = new ChunkDecoder()
   readonly #events: ResponseEvents
   readonly #options: { headOnly: boolean; hijack: boolean }
 
@@ -114,13 +104,12 @@ export class ResponseParser {
       case 'head':
         return this.#readHead(data)
       case 'fixed':
-      case 'chunk-data':
         return this.#readSized(data)
-      case 'to-end':
+      case 'chunked':
+        return this.#readChunks(data)
+      default:
         if (data.length > 0) this.#events.body(data)
         return data.subarray(data.length)
-      default:
-        return this.#readLine(data)
     }
   }
 
@@ -148,7 +137,7 @@ export class ResponseParser {
   #chooseBody(head: ResponseHead): void {
     const length = head.headers.get('content-length')
     if (this.#options.headOnly || head.status === 204 || head.status === 304) this.#state = 'done'
-    else if (/\bchunked$/i.test(head.headers.get('transfer-encoding') ?? '')) this.#state = 'chunk-size'
+    else if (/\bchunked$/i.test(head.headers.get('transfer-encoding') ?? '')) this.#state = 'chunked'
     else if (length === undefined) this.#state = 'to-end'
     else {
       if (!/^\d{1,15}$/.test(length))
@@ -162,32 +151,13 @@ export class ResponseParser {
     const take = Math.min(this.#remaining, data.length)
     if (take > 0) this.#events.body(data.subarray(0, take))
     this.#remaining -= take
-    if (this.#remaining === 0) {
-      if (this.#state === 'chunk-data') this.#state = 'chunk-end'
-      else this.#finish()
-    }
+    if (this.#remaining === 0) this.#finish()
     return data.subarray(take)
   }
 
-  #readLine(data: Buffer): Buffer {
-    const end = data.indexOf('\r\n')
-    if (end < 0) {
-      if (data.length > lineLimit) throw new HttpSyntaxError('header line too long')
-      return data
-    }
-    const line = data.toString('latin1', 0, end)
-    const rest = data.subarray(end + 2)
-    if (this.#state === 'chunk-end') {
-      if (line !== '') throw new HttpSyntaxError('malformed chunked encoding')
-      this.#state = 'chunk-size'
-    } else if (this.#state === 'trailer') {
-      if (line === '') this.#finish()
-    } else {
-      const size = /^([0-9a-fA-F]{1,12})\s*(;.*)?$/.exec(line)?.[1]
-      if (size === undefined) throw new HttpSyntaxError('invalid byte in chunk length')
-      this.#remaining = Number.parseInt(size, 16)
-      this.#state = this.#remaining === 0 ? 'trailer' : 'chunk-data'
-    }
+  #readChunks(data: Buffer): Buffer {
+    const rest = this.#chunks.push(data, (piece) => this.#events.body(piece))
+    if (this.#chunks.done) this.#finish()
     return rest
   }
 }

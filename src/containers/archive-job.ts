@@ -1,14 +1,23 @@
-/** What the engine and the worker thread of cp and export say to each other. */
+/** What the engine and the worker threads of cp and export say to each other. */
 import type { ContainerPathStat } from '../spec/container-types.ts'
 import type { ErrorKind } from '../spec/errors.ts'
 import type { ContainerRoot } from './contract.ts'
 
-/** What to do. `fd` is the worker's end of the socket that the archive goes through. */
+/** Where an archive goes: a descriptor that does not block; `chunked` for the body of an HTTP answer. */
+export type ArchiveOutput = { fd: number; chunked: boolean }
+
+/**
+ * Where an archive comes from: a descriptor that does not block, after bytes that were read from it already. It ends
+ * with the descriptor, or as the framing of an HTTP request says: in chunks, or after so many bytes.
+ */
+export type ArchiveInput = { fd: number; early: Uint8Array; framing: 'none' | 'chunked' | { length: number } }
+
+/** What to do. */
 export type ArchiveJob = { root: ContainerRoot } & (
   | { kind: 'stat'; path: string }
-  | { kind: 'read'; path: string; fd: number }
-  | { kind: 'export'; fd: number }
-  | ({ kind: 'extract'; fd: number } & ExtractOptions)
+  | { kind: 'read'; path: string; output: ArchiveOutput }
+  | { kind: 'export'; output: ArchiveOutput }
+  | ({ kind: 'extract'; input: ArchiveInput } & ExtractOptions)
 )
 
 /** Where and how an archive is unpacked. */
@@ -21,8 +30,8 @@ export type ExtractOptions = {
   user: string
 }
 
-/** What came of it. `stat` comes before the archive's bytes, `done` or `failed` after them. */
-export type ArchiveReply =
-  | { kind: 'stat'; stat: ContainerPathStat; isDirectory: boolean }
+/** What came of it. */
+export type ArchiveResult =
+  | { kind: 'stat'; stat: ContainerPathStat }
   | { kind: 'done' }
   | { kind: 'failed'; error: { kind: ErrorKind; code: string; message: string } }

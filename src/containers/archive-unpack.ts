@@ -44,7 +44,7 @@ export class Unpacker {
   readonly #options: UnpackOptions
   readonly #decoder = new TarDecoder()
   /** The file being written. */
-  #file: { fd: number; header: TarHeader } | undefined
+  #file: { fd: number; header: TarHeader; end: number } | undefined
   /** Times of directories are set last: what is put in them changes them. */
   readonly #directories: { path: string; header: TarHeader }[] = []
 
@@ -57,7 +57,10 @@ export class Unpacker {
     for (const event of this.#decoder.push(bytes)) {
       if (event.kind === 'entry') this.#entry(event.header)
       else if (event.kind === 'end') this.#endFile()
-      else if (this.#file !== undefined) writeAt(this.#file.fd, event.bytes, event.position)
+      else if (this.#file !== undefined) {
+        writeAt(this.#file.fd, event.bytes, event.position)
+        this.#file.end = event.position + event.bytes.length
+      }
     }
   }
 
@@ -70,15 +73,27 @@ export class Unpacker {
   #entry(header: TarHeader): void {
     const name = cleanName(header.name)
     const path = name === '' ? this.#options.directory : joined(this.#options.directory, name)
-    const exists = this.#makeRoom(path, name, header)
+    // Looking first would cost as much as all the rest: most entries are new, and their directories there.
+    try {
+      this.#make(path, header)
+      return
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST' && errorCode(error) !== 'ENOENT') throw error
+    }
+    const isKept = this.#makeRoom(path, name, header)
     this.#makeParents(path, name)
+    if (isKept) this.#describe(path, header)
+    else this.#make(path, header)
+  }
+
+  #make(path: string, header: TarHeader): void {
     switch (header.type) {
       case 'file':
-        this.#file = { fd: createFile(path), header }
         // Content events come between entry and end; an empty file has none.
+        this.#file = { fd: createFile(path), header, end: 0 }
         return
       case 'directory':
-        if (!exists) mkdirSync(fsPath(path), { mode: 0o700 })
+        mkdirSync(fsPath(path), { mode: 0o700 })
         break
       case 'hardlink':
         linkSync(fsPath(joined(this.#options.directory, cleanName(header.linkName))), fsPath(path))
@@ -125,10 +140,10 @@ export class Unpacker {
 
   #endFile(): void {
     if (this.#file === undefined) return
-    const { fd, header } = this.#file
+    const { fd, header, end } = this.#file
     this.#file = undefined
     try {
-      ftruncateSync(fd, header.size)
+      if (end !== header.size) ftruncateSync(fd, header.size)
       const { uid, gid } = this.#options.owner ?? header
       fchownSync(fd, uid, gid)
       fchmodSync(fd, header.mode)

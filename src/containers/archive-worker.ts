@@ -1,44 +1,111 @@
 /**
- * The worker thread of cp and export: steps into the container's view, does one job and ends. Bytes go through a
- * socket that blocks, so that a slow client slows the work and nothing piles up.
+ * The worker thread of cp and export: steps into the container's view for a job and out again. The bytes go through a
+ * descriptor that the job names, often the client's own connection, at the client's pace: nothing piles up.
  */
-import { lstatSync, readSync, realpathSync, writeSync } from 'node:fs'
-import { parentPort, workerData } from 'node:worker_threads'
-import type { MessagePort } from 'node:worker_threads'
+import { lstatSync, realpathSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { enterMountView } from '../kernel/mount-view.ts'
+import { writeWaiting } from '../kernel/waiting-io.ts'
+import { openCompressed } from '../lib/decompress.ts'
+import { chunkHead, chunkTail, lastChunk } from '../lib/http-chunks.ts'
 import { fsPath } from '../lib/path-bytes.ts'
+import { serveJobs, type JobContext } from '../lib/worker-jobs.ts'
 import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
-import type { ArchiveJob, ArchiveReply } from './archive-job.ts'
+import { InputBytes } from './archive-input.ts'
+import type { ArchiveInput, ArchiveJob, ArchiveOutput, ArchiveResult } from './archive-job.ts'
 import { packPath, packRoot } from './archive-pack.ts'
 import { lookUpOwner, Unpacker } from './archive-unpack.ts'
 import { archivePath, statPath } from './archive-view.ts'
 import type { ContainerRoot } from './contract.ts'
 
-const chunkBytes = 256 * 1024
+// The pool that all threads share must not be started by one that sees a container's files: its threads would, too.
+await stat('/')
 
-function run(job: ArchiveJob, reply: (message: ArchiveReply) => void): void {
-  enterMountView(job.root.directory, job.kind === 'export' ? [] : job.root.mounts)
+serveJobs(async (job: ArchiveJob, context: JobContext): Promise<ArchiveResult> => {
+  const check = () => context.check()
+  let view: Disposable | undefined
+  let input: AsyncGenerator<Buffer, void, void> | undefined
+  try {
+    input = job.kind === 'extract' ? await plainInput(job.input, check) : undefined
+    view = enterMountView(job.root.directory, job.kind === 'export' ? [] : job.root.mounts)
+    return await run(job, input, check)
+  } catch (error) {
+    if (error instanceof SuppressedError) return await end(error)
+    const kind = error instanceof EngineError ? error.kind : 'internal'
+    return { kind: 'failed', error: { kind, code: errorCode(error) ?? '', message: errorMessage(error) } }
+  } finally {
+    await input?.return()
+    try {
+      view?.[Symbol.dispose]()
+    } catch (error) {
+      await end(error)
+    }
+  }
+})
+
+/** A thread that may be in the wrong place takes no further job: it never answers this one, and dies of it. */
+function end(error: unknown): Promise<never> {
+  setImmediate(() => {
+    throw error
+  })
+  return new Promise<never>(() => {})
+}
+
+/**
+ * The archive's plain bytes, of which the first have come: a tool that decompresses is started before that, here and
+ * not in the view, where it would be a program of the container.
+ */
+async function plainInput(of: ArchiveInput, check: () => void): Promise<AsyncGenerator<Buffer, void, void>> {
+  const input = new InputBytes(of, check)
+  const { isCompressed, plain } = await openCompressed(input)
+  input.reuse = !isCompressed
+  const first = await plain.next()
+  return (async function* () {
+    if (first.done === true) return
+    yield first.value
+    yield* plain
+  })()
+}
+
+async function run(
+  job: ArchiveJob,
+  input: AsyncGenerator<Buffer, void, void> | undefined,
+  check: () => void,
+): Promise<ArchiveResult> {
   switch (job.kind) {
     case 'stat':
-      reply({ kind: 'stat', ...statPath(archivePath(job.path)) })
-      break
+      return { kind: 'stat', stat: statPath(archivePath(job.path)).stat }
     case 'read': {
       const path = archivePath(job.path)
-      const found = statPath(path)
-      reply({ kind: 'stat', ...found })
-      packPath(path, found.isDirectory, (bytes) => writeAll(job.fd, bytes))
+      const { isDirectory } = statPath(path)
+      packTo(job.output, check, (write) => packPath(path, isDirectory, write))
       break
     }
     case 'export':
-      packRoot((bytes) => writeAll(job.fd, bytes))
+      packTo(job.output, check, packRoot)
       break
     case 'extract':
-      extract(job)
+      if (input !== undefined) await extract(job, input)
   }
-  reply({ kind: 'done' })
+  return { kind: 'done' }
 }
 
-function extract(job: ArchiveJob & { kind: 'extract' }): void {
+function packTo(
+  { fd, chunked }: ArchiveOutput,
+  check: () => void,
+  pack: (write: (bytes: Buffer) => void) => void,
+): void {
+  if (!chunked) {
+    pack((bytes) => writeWaiting(fd, [bytes], check))
+    return
+  }
+  pack((bytes) => {
+    if (bytes.length > 0) writeWaiting(fd, [chunkHead(bytes.length), bytes, chunkTail], check)
+  })
+  writeWaiting(fd, [lastChunk], check)
+}
+
+async function extract(job: ArchiveJob & { kind: 'extract' }, input: AsyncGenerator<Buffer>): Promise<void> {
   const directory = realpathSync.native(fsPath(archivePath(job.path)), { encoding: 'utf8' })
   if (!lstatSync(directory).isDirectory())
     throw new EngineError('invalid', 'extraction point is not a directory')
@@ -49,12 +116,7 @@ function extract(job: ArchiveJob & { kind: 'extract' }): void {
     noOverwriteDirNonDir: job.noOverwriteDirNonDir,
     ...(owner === undefined ? {} : { owner }),
   })
-  const buffer = Buffer.allocUnsafeSlow(chunkBytes)
-  for (;;) {
-    const count = readSync(job.fd, buffer)
-    if (count === 0) break
-    unpacker.push(buffer.subarray(0, count))
-  }
+  for await (const bytes of input) unpacker.push(bytes)
   unpacker.finish()
 }
 
@@ -68,23 +130,4 @@ function checkWritable(root: ContainerRoot, directory: string): void {
   if (deepest === undefined) {
     if (!root.writable) throw new EngineError('invalid', 'container rootfs is marked read-only')
   } else if (!deepest.writable) throw new EngineError('invalid', 'mounted volume is marked read-only')
-}
-
-function writeAll(fd: number, bytes: Buffer): void {
-  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done)
-}
-
-function start(port: MessagePort, job: ArchiveJob): void {
-  const reply = (message: ArchiveReply) => port.postMessage(message)
-  try {
-    run(job, reply)
-  } catch (error) {
-    const kind = error instanceof EngineError ? error.kind : 'internal'
-    reply({ kind: 'failed', error: { kind, code: errorCode(error) ?? '', message: errorMessage(error) } })
-  }
-}
-
-if (parentPort !== null) {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- made by archive.ts beside this file
-  start(parentPort, workerData as ArchiveJob)
 }

@@ -1,160 +1,113 @@
 /**
- * Copying into and out of containers, and export. Each request is the job of a worker thread that sees the
- * container's files as the container does (`archive-worker.ts`); here its stream and its outcome are handed on.
+ * Copying into and out of containers, and export. Each request is a job for a worker thread that sees the container's
+ * files as the container does (`archive-worker.ts`). The thread reads or writes the client's connection itself where it
+ * was given that; otherwise the bytes go through a socket whose other end is here.
  */
 import { closeSync } from 'node:fs'
-import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { Worker } from 'node:worker_threads'
+import { setNonBlocking } from '../kernel/waiting-io.ts'
 import { socketPair } from '../kernel/unix-sockets.ts'
-import { decompress } from '../lib/decompress.ts'
-import type { ByteSource } from '../lib/decompress.ts'
+import { sendAll } from '../lib/output.ts'
+import { WorkerPool } from '../lib/worker-pool.ts'
 import type { ContainerPathStat } from '../spec/container-types.ts'
 import { EngineError } from '../spec/errors.ts'
-import type { ArchiveJob, ArchiveReply, ExtractOptions } from './archive-job.ts'
+import type { ArchiveInput, ArchiveJob, ArchiveOutput, ArchiveResult, ExtractOptions } from './archive-job.ts'
 import type { ContainerRoot } from './contract.ts'
 
 /** A container's root and what the client called the container, for messages. */
 export type ArchiveRoot = { root: ContainerRoot; reference: string }
 
-/** Describes a path. Throws notFound. */
-export async function statContainerPath(of: ArchiveRoot, path: string): Promise<ContainerPathStat> {
-  const worker = new ArchiveWorker({ kind: 'stat', root: of.root, path })
-  try {
-    const stat = await worker.stat
-    await worker.done
-    return stat
-  } catch (error) {
-    throw explained(error, of.reference, path)
+/** A slow client holds a thread. */
+const maxWorkers = 64
+const workerIdleMs = 5000
+
+/** See the file's head. Disposing ends the jobs under way. */
+export class ContainerArchives implements AsyncDisposable {
+  readonly #pool = new WorkerPool<ArchiveJob, ArchiveResult>({
+    script: new URL('archive-worker.ts', import.meta.url),
+    maxWorkers,
+    idleMs: workerIdleMs,
+  })
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]()
   }
-}
 
-/**
- * Packs a path. The stream fails if packing does; destroying it ends the work. Throws notFound. The root must stay
- * until the stream has closed.
- */
-export async function readContainerPath(
-  of: ArchiveRoot,
-  path: string,
-): Promise<{ stat: ContainerPathStat; content: Readable }> {
-  const { socket, peer } = socketPair()
-  // Nothing is written; a socket that may be would stay open after its end.
-  socket.end()
-  const worker = new ArchiveWorker({ kind: 'read', root: of.root, path, fd: peer }, { socket, peer })
-  try {
-    return { stat: await worker.stat, content: socket }
-  } catch (error) {
-    socket.destroy()
-    throw explained(error, of.reference, path)
+  /** Describes a path. Throws notFound. */
+  async stat({ root, reference }: ArchiveRoot, path: string): Promise<ContainerPathStat> {
+    const result = await this.#run({ kind: 'stat', root, path }, reference, path)
+    if (result.kind !== 'stat') throw new EngineError('internal', 'archive worker gave no description')
+    return result.stat
   }
-}
 
-/** Packs the whole root, without volumes. As `readContainerPath`. */
-export function exportContainer(root: ContainerRoot): Readable {
-  const { socket, peer } = socketPair()
-  socket.end()
-  const worker = new ArchiveWorker({ kind: 'export', root, fd: peer }, { socket, peer })
-  worker.stat.catch(() => {})
-  return socket
-}
+  /** Packs a path for an output. Throws notFound, or what went wrong in the middle. */
+  async read({ root, reference }: ArchiveRoot, path: string, output: ArchiveOutput): Promise<void> {
+    await this.#run({ kind: 'read', root, path, output }, reference, path)
+  }
 
-/** Unpacks an archive, compressed or not, into a directory. Resolves when everything is in place. */
-export async function extractIntoContainer(
-  of: ArchiveRoot,
-  options: ExtractOptions,
-  archive: ByteSource,
-): Promise<void> {
-  const { socket, peer } = socketPair()
-  const worker = new ArchiveWorker({ kind: 'extract', root: of.root, fd: peer, ...options }, { socket, peer })
-  worker.stat.catch(() => {})
-  socket.resume()
-  let sourceFailure: unknown
-  const source = async function* () {
+  /** Packs the whole root, without volumes. */
+  async export(root: ContainerRoot, output: ArchiveOutput): Promise<void> {
+    await this.#run({ kind: 'export', root, output }, '', '/')
+  }
+
+  /** Unpacks an archive, compressed or not, into a directory. Resolves when everything is in place. */
+  async extract(
+    { root, reference }: ArchiveRoot,
+    options: ExtractOptions,
+    input: ArchiveInput,
+  ): Promise<void> {
+    await this.#run({ kind: 'extract', root, input, ...options }, reference, options.path)
+  }
+
+  /** Does a job whose bytes come out here. The stream fails if the job does; destroying it ends the work. */
+  stream(job: (output: ArchiveOutput) => Promise<void>): Readable {
+    const { socket, peer } = socketPair()
+    // Nothing is written; a socket that may be would stay open after its end.
+    socket.end()
+    setNonBlocking(peer)
+    const work = job({ fd: peer, chunked: false })
+    void work.then(
+      () => closeSync(peer),
+      (error: unknown) => {
+        socket.destroy(error instanceof Error ? error : new Error(String(error)))
+        closeSync(peer)
+      },
+    )
+    return socket
+  }
+
+  /** Does a job whose bytes are given here. Where it stops, it knows best why; `source` only sees a closed socket. */
+  async feed(source: AsyncIterable<Uint8Array>, job: (input: ArchiveInput) => Promise<void>): Promise<void> {
+    const { socket, peer } = socketPair()
+    socket.resume()
+    setNonBlocking(peer)
+    let sourceFailure: unknown
+    const watched = async function* () {
+      try {
+        yield* source
+      } catch (error) {
+        sourceFailure = error
+        throw error
+      }
+    }
+    const sent = sendAll(watched(), socket).catch(() => socket.destroy())
     try {
-      yield* decompress(archive)
-    } catch (error) {
-      sourceFailure = error
-      throw error
+      await job({ fd: peer, early: new Uint8Array(), framing: 'none' }).catch((error: unknown) => {
+        throw sourceFailure ?? error
+      })
+      await sent
+    } finally {
+      socket.destroy()
+      closeSync(peer)
     }
   }
-  // Where the worker stops, it knows best why; the sender then only sees a closed socket.
-  const sent = pipeline(source, socket).catch(() => {})
-  try {
-    await worker.done.catch((error: unknown) => {
-      throw sourceFailure ?? error
-    })
-    await sent
-  } catch (error) {
-    throw explained(error, of.reference, options.path)
-  } finally {
-    socket.destroy()
+
+  async #run(job: ArchiveJob, reference: string, path: string): Promise<ArchiveResult> {
+    const result = await this.#pool.run(job)
+    if (result.kind !== 'failed') return result
+    const { kind, code, message } = result.error
+    if (kind !== 'internal') throw new EngineError(kind, message)
+    if (code !== 'ENOENT') throw new EngineError('internal', message)
+    throw new EngineError('notFound', `Could not find the file ${path} in container ${reference}`)
   }
-}
-
-/** A failure of the worker with the code of its system error. */
-class ArchiveFailure extends Error {
-  readonly code: string
-
-  constructor(message: string, code: string) {
-    super(message)
-    this.code = code
-  }
-}
-
-function explained(error: unknown, reference: string, path: string): unknown {
-  if (!(error instanceof ArchiveFailure)) return error
-  if (error.code === 'ENOENT') {
-    return new EngineError('notFound', `Could not find the file ${path} in container ${reference}`, {
-      cause: error,
-    })
-  }
-  return new EngineError('internal', error.message, { cause: error })
-}
-
-/** A worker at one job. */
-class ArchiveWorker {
-  /** The path's description; rejects when the job fails before. */
-  readonly stat: Promise<ContainerPathStat>
-  /** Resolves when the job is done and the worker has ended. */
-  readonly done: Promise<void>
-
-  constructor(job: ArchiveJob, channel?: { socket: Socket; peer: number }) {
-    const stat = Promise.withResolvers<ContainerPathStat>()
-    const done = Promise.withResolvers<void>()
-    this.stat = stat.promise
-    this.done = done.promise
-    this.done.catch(() => {})
-    let failure: Error | undefined = new ArchiveFailure('archive worker ended early', '')
-    // Whoever reads the stream sees its failure; nobody may be reading.
-    channel?.socket.on('error', () => {})
-    const worker = new Worker(new URL('archive-worker.ts', import.meta.url), {
-      workerData: job,
-      // Descriptors come from native calls, of which Node knows nothing.
-      trackUnmanagedFds: false,
-    })
-    worker.on('message', (reply: ArchiveReply) => {
-      if (reply.kind === 'stat') stat.resolve(reply.stat)
-      else failure = reply.kind === 'done' ? undefined : failureOf(reply.error)
-    })
-    worker.on('error', (error: Error) => {
-      failure = error
-    })
-    worker.on('exit', () => {
-      // The worker's end is closed only now: no other file can have got its number meanwhile.
-      if (channel !== undefined) closeSync(channel.peer)
-      if (failure === undefined) {
-        done.resolve()
-        return
-      }
-      stat.reject(failure)
-      done.reject(failure)
-      channel?.socket.destroy(failure)
-    })
-  }
-}
-
-function failureOf(error: { kind: EngineError['kind']; code: string; message: string }): Error {
-  if (error.kind !== 'internal') return new EngineError(error.kind, error.message)
-  return new ArchiveFailure(error.message, error.code)
 }

@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Socket } from 'node:net'
+import { ContainerArchives } from '../containers/archive.ts'
 import { dieAt } from '../containers/machine.ts'
 import { readKernelFacts } from '../kernel/host-info.ts'
 import { peerCredentials } from '../kernel/peer-credentials.ts'
@@ -81,7 +82,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
   )
   const runtime = await liveRuntimeFacts(live, searchPath)
-  const routes = buildRoutes({ ...state, rooms, hosts, runtime, id, log })
+  const archives = stack.use(new ContainerArchives())
+  const routes = buildRoutes({ ...state, rooms, archives, hosts, runtime, id, log })
   const server = new ApiServer({
     router: new Router(routes),
     log: log.child('api'),

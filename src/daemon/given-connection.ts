@@ -1,9 +1,9 @@
 /** A hijacked connection as the engine may give it away: to a container's keeper, which then serves the client itself. */
-import type { Socket } from 'node:net'
 import type { ClientConnection } from '../containers/ports.ts'
 import { descriptorOf } from '../kernel/unix-sockets.ts'
 import type { OfferedConnection } from '../spec/task-types.ts'
 import type { HijackedConnection, StreamType } from './hijack.ts'
+import { setReading, takeBuffered } from './socket-reading.ts'
 
 /** See the file's head. `type` is asked for the answer's content type if it has not been answered yet. */
 export class GivableConnection implements ClientConnection {
@@ -43,20 +43,4 @@ export class GivableConnection implements ClientConnection {
     setReading(socket, true)
     if (taken) socket.resume()
   }
-}
-
-/** What was read from the kernel and given to nobody yet. Who listens to the socket gets it at this moment. */
-function takeBuffered(socket: Socket): Buffer {
-  const input: unknown = socket.read()
-  return Buffer.isBuffer(input) && socket.listenerCount('data') === 0 ? input : Buffer.alloc(0)
-}
-
-/** Node's own way of it, for which it has no name (node lib/net.js, onReadableStreamEnd and tryReadStart). */
-function setReading(socket: Socket, isOn: boolean): void {
-  const handle: unknown = Reflect.get(socket, '_handle')
-  if (typeof handle !== 'object' || handle === null) return
-  const change: unknown = Reflect.get(handle, isOn ? 'readStart' : 'readStop')
-  if (typeof change !== 'function') throw new Error('this Node release has no readStop')
-  Reflect.set(handle, 'reading', isOn)
-  Reflect.apply(change, handle, [])
 }

@@ -14,11 +14,12 @@ export type Handler = (exchange: Exchange) => Promise<void> | void
 export type HijackHandler = (exchange: Exchange, connection: HijackedConnection) => Promise<void>
 
 /**
- * One endpoint. `hijack` routes get the connection itself. `oldest` is the minor version from which it answers, where
+ * One endpoint. `hijack` routes get the connection itself; `direct` does what `handle` does, on a connection that can be
+ * lent (`lent-connection.ts`). `oldest` is the minor version from which it answers, where
  * that is before the oldest that the API has as a whole.
  */
 export type Route = { method: string; path: string; oldest?: number } & (
-  | { handle: Handler }
+  | { handle: Handler; direct?: HijackHandler }
   | { hijack: HijackHandler }
 )
 

@@ -1,4 +1,5 @@
 /** All routes of the API, and what stands behind those that no room owns: info, version, disk usage. */
+import type { ContainerArchives } from '../containers/archive.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
@@ -31,6 +32,7 @@ import { TreeSizes } from './tree-sizes.ts'
 export type RoutesParts = {
   live: LiveSettings
   rooms: Rooms
+  archives: ContainerArchives
   events: EventJournal
   facts: KernelFacts
   hosts: readonly Host[]
@@ -67,7 +69,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...containerRoutes(engine),
     ...containerCreateRoutes(engine, { cgroupUnified: facts.cgroup.mode === 'v2' }),
     ...execRoutes(engine),
-    ...containerFileRoutes(engine),
+    ...containerFileRoutes({ engine, archives: parts.archives }),
     ...containerStreamRoutes({ engine, logs: rooms.logs, originAllowed }),
     ...volumeRoutes(rooms.volumes),
     ...networkRoutes(rooms.networks.service, engine),

@@ -18,6 +18,7 @@ import { EngineError, errorKinds, errorMessage, firstError } from '../spec/error
 import { encodeJson } from '../lib/http-json.ts'
 import { Exchange } from './exchange.ts'
 import { interceptHijacks, type HijackedConnection } from './hijack.ts'
+import { isLendable } from './lent-connection.ts'
 import { splitTarget, type RouteMatch, type Router, type Target } from './router.ts'
 
 /** What a refused request may still send before it is answered, and how long it may send after that. */
@@ -96,11 +97,12 @@ export class ApiServer {
   #isHijack(request: IncomingMessage): boolean {
     const url = request.url ?? ''
     // Cheap test first: this runs for every request.
-    if (!/\/(?:attach|start|ws)(?:\?|$)/.test(url)) return false
+    if (!/\/(?:attach|start|ws|archive|export)(?:\?|$)/.test(url)) return false
     try {
       const target = splitTarget(url)
       const match = this.#options.router.match(request.method ?? '', target.path)
-      return match !== undefined && 'hijack' in match.route
+      if (match === undefined) return false
+      return 'hijack' in match.route || (match.route.direct !== undefined && isLendable(request))
     } catch {
       // A target that cannot be taken apart is refused as a plain request.
       return false
@@ -134,7 +136,7 @@ export class ApiServer {
       await this.#dispatch({ request, response, target, connection })
     } catch (error) {
       if (connection === undefined) await drainSmallBody(request)
-      this.#answerError(error, request, response)
+      this.#answerError(error, { request, response, isWhole: connection !== undefined || request.complete })
     }
     trace?.(`< ${request.method} ${request.url}`)
     this.#options.log.debug('request', {
@@ -161,12 +163,11 @@ export class ApiServer {
       query: target.query,
       ...(connection === undefined ? {} : { body: (limit: number) => connection.body(limit) }),
     })
-    if ('handle' in match.route) {
-      await match.route.handle(exchange)
-      return
-    }
-    if (connection === undefined) throw new EngineError('internal', 'unable to hijack the connection')
-    await match.route.hijack(exchange, connection)
+    const { route } = match
+    const onConnection = 'handle' in route ? route.direct : route.hijack
+    if (connection !== undefined && onConnection !== undefined) await onConnection(exchange, connection)
+    else if ('handle' in route) await route.handle(exchange)
+    else throw new EngineError('internal', 'unable to hijack the connection')
   }
 
   #find(method: string, path: string): RouteMatch {
@@ -191,7 +192,11 @@ export class ApiServer {
     response.setHeader('Access-Control-Allow-Methods', 'HEAD, GET, POST, DELETE, PUT, OPTIONS')
   }
 
-  #answerError(thrown: unknown, request: IncomingMessage, response: ServerResponse): void {
+  /** `isWhole`: nothing that the client still sends would be taken for a request. */
+  #answerError(
+    thrown: unknown,
+    { request, response, isWhole }: { request: IncomingMessage; response: ServerResponse; isWhole: boolean },
+  ): void {
     const error = firstError(thrown)
     if (error !== thrown) this.#options.log.error('undoing failed too', { path: request.url, error: thrown })
     const status = error instanceof EngineError ? errorKinds[error.kind] : 500
@@ -212,7 +217,7 @@ export class ApiServer {
     }
     const body = `${encodeJson({ message: errorMessage(error) })}\n`
     const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) }
-    if (request.complete) {
+    if (isWhole) {
       response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body)
       return
     }

@@ -1,9 +1,9 @@
 /**
  * A thread's own view of a container's files: a mount namespace in which the container's root, with its volumes
- * over it, is `/`. For a worker thread that does synchronous file calls only and then ends, taking the view with
- * it: inside, every path, link and `..` means what it means to the container, and nothing else can be reached.
+ * over it, is `/`. For a worker thread that does nothing but synchronous file calls until it leaves: inside, every
+ * path, link and `..` means what it means to the container, and nothing else can be reached.
  */
-import { closeSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { errorCode } from '../spec/errors.ts'
 import { libcCall } from './ffi.ts'
 import { mount, mountFlags } from './mount.ts'
@@ -13,6 +13,8 @@ import type { OwnedFd } from './scoped-path.ts'
 const cloneNewMounts = 0x00020000
 const cloneFileSystem = 0x00000200
 
+const setnsCall = libcCall('setns', 'int setns(int fd, int kind)')
+const fchdirCall = libcCall('fchdir', 'int fchdir(int fd)')
 const unshareCall = libcCall('unshare', 'int unshare(int flags)')
 const chrootCall = libcCall('chroot', 'int chroot(const char *path)')
 const chdirCall = libcCall('chdir', 'int chdir(const char *path)')
@@ -21,11 +23,28 @@ const chdirCall = libcCall('chdir', 'int chdir(const char *path)')
 export type ViewMount = { destination: string; source: string; writable: boolean }
 
 /**
- * Moves the calling thread into the view for good. Mount points that do not exist are made, as the runtime would
- * at the next start. Throws a KernelError.
+ * Moves the calling thread into the view until the result is disposed; the view goes then. Mount points that do not
+ * exist are made, as the runtime would at the next start. Throws a KernelError. A thread that cannot leave throws too,
+ * and must end: it would see the wrong files.
  */
-export function enterMountView(directory: string, mounts: readonly ViewMount[]): void {
+export function enterMountView(directory: string, mounts: readonly ViewMount[]): Disposable {
+  using undo = new DisposableStack()
+  const namespace = openSync('/proc/thread-self/ns/mnt', 'r')
+  undo.defer(() => closeSync(namespace))
+  const root = openSync('/', 'r')
+  undo.defer(() => closeSync(root))
   unshareCall('mount namespace', cloneNewMounts | cloneFileSystem)
+  undo.defer(() => {
+    setnsCall('mount namespace', namespace, cloneNewMounts)
+    // A namespace is entered at its own root, which need not have been the thread's.
+    fchdirCall('root', root)
+    chrootCall('.', '.')
+  })
+  build(directory, mounts)
+  return undo.move()
+}
+
+function build(directory: string, mounts: readonly ViewMount[]): void {
   mount({ source: 'none', target: '/', flags: mountFlags.recursive | mountFlags.private })
   const outermostFirst = [...mounts].sort((a, b) => depth(a.destination) - depth(b.destination))
   for (const { destination, source, writable } of outermostFirst) {

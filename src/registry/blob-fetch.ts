@@ -10,7 +10,7 @@ import { releaseBuffer } from '../lib/release-buffer.ts'
 import type { Digest } from '../spec/ids.ts'
 import { RegistryError } from './errors.ts'
 import { algorithmOf } from './names.ts'
-import { written } from './output.ts'
+import { written } from '../lib/output.ts'
 
 const pieceBytes = 256 * 1024
 const heldBack = 1

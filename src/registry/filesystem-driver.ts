@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { syncDirectory } from '../lib/sync-directory.ts'
 import { errorCode } from '../spec/errors.ts'
-import { written } from './output.ts'
+import { written } from '../lib/output.ts'
 import type { ByteRange, StorageDriver, StorageEntry, StorageSource } from './storage-driver.ts'
 
 const readBytes = 512 * 1024

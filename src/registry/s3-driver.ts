@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Writable } from 'node:stream'
 import { EngineError } from '../spec/errors.ts'
 import { eachLimited } from '../lib/each-limited.ts'
-import { written } from './output.ts'
+import { written } from '../lib/output.ts'
 import { xmlValue, xmlValues, type S3Client } from './s3-client.ts'
 import type { ByteRange, StorageDriver, StorageEntry, StorageSource } from './storage-driver.ts'
 

@@ -12,6 +12,7 @@ import type { Clock } from '../lib/clock.ts'
 import { eachLimited } from '../lib/each-limited.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import { releaseBuffer } from '../lib/release-buffer.ts'
+import { writePieces } from '../lib/write-pieces.ts'
 import { errorCode } from '../spec/errors.ts'
 import { digest as toDigest, type Digest } from '../spec/ids.ts'
 import { textColumn } from '../store/database.ts'
@@ -204,7 +205,7 @@ export class Uploads {
       const chunks = pending
       pending = []
       pendingBytes = 0
-      writing = writeAll(file, chunks)
+      writing = writeAndRelease(file, chunks)
       // Awaited before the next write and at the end.
       writing.catch(() => {})
     }
@@ -314,22 +315,9 @@ export function rangeHeader(size: number): string {
   return `0-${Math.max(0, size - 1)}`
 }
 
-async function writeAll(file: FileHandle, chunks: Uint8Array[]): Promise<void> {
-  let rest = chunks
-  while (rest.length > 0) {
-    const { bytesWritten } = await file.writev(rest)
-    rest = after(rest, bytesWritten)
-  }
+async function writeAndRelease(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
+  await writePieces(file, chunks)
   for (const chunk of chunks) releaseBuffer(chunk)
-}
-
-function after(chunks: Uint8Array[], written: number): Uint8Array[] {
-  let left = written
-  for (const [index, chunk] of chunks.entries()) {
-    if (left < chunk.length) return [chunk.subarray(left), ...chunks.slice(index + 1)]
-    left -= chunk.length
-  }
-  return []
 }
 
 async function fileSize(path: string): Promise<number> {

@@ -1,25 +1,31 @@
 /** Files of containers: cp in both directions, stat, export. Paths and archives may be hostile: see the archive's worker. */
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import {
-  exportContainer,
-  extractIntoContainer,
-  readContainerPath,
-  statContainerPath,
-} from '../../containers/archive.ts'
-import type { ContainerEngine } from '../../containers/contract.ts'
+import type { ArchiveOutput, ExtractOptions } from '../../containers/archive-job.ts'
+import type { ContainerArchives } from '../../containers/archive.ts'
+import type { ContainerEngine, ContainerRoot } from '../../containers/contract.ts'
+import { sendAll } from '../../lib/output.ts'
 import type { ContainerPathStat } from '../../spec/container-types.ts'
 import { EngineError } from '../../spec/errors.ts'
 import type { Exchange } from '../exchange.ts'
+import type { HijackedConnection } from '../hijack.ts'
+import { lendAnswer, lendBody } from '../lent-connection.ts'
 import type { Route } from '../router.ts'
 
+/** What the routes work with. */
+export type FileRoutesParts = { engine: ContainerEngine; archives: ContainerArchives }
+
 /** Routes for archives of containers. */
-export function containerFileRoutes(engine: ContainerEngine): Route[] {
+export function containerFileRoutes(parts: FileRoutesParts): Route[] {
+  const path = '/containers/{id}/archive'
   return [
-    { method: 'HEAD', path: '/containers/{id}/archive', handle: (x) => stat(engine, x) },
-    { method: 'GET', path: '/containers/{id}/archive', handle: (x) => read(engine, x) },
-    { method: 'PUT', path: '/containers/{id}/archive', handle: (x) => write(engine, x) },
-    { method: 'GET', path: '/containers/{id}/export', handle: (x) => exportAll(engine, x) },
+    { method: 'HEAD', path, handle: (x) => stat(parts, x) },
+    { method: 'GET', path, handle: (x) => read(parts, x), direct: (x, client) => read(parts, x, client) },
+    { method: 'PUT', path, handle: (x) => write(parts, x), direct: (x, client) => write(parts, x, client) },
+    {
+      method: 'GET',
+      path: '/containers/{id}/export',
+      handle: (x) => exportAll(parts, x),
+      direct: (x, client) => exportAll(parts, x, client),
+    },
   ]
 }
 
@@ -34,24 +40,59 @@ function setStat(x: Exchange, found: ContainerPathStat): void {
   x.response.setHeader('X-Docker-Container-Path-Stat', text)
 }
 
-async function stat(engine: ContainerEngine, x: Exchange): Promise<void> {
+async function stat({ engine, archives }: FileRoutesParts, x: Exchange): Promise<void> {
   const path = pathOf(x)
-
-  setStat(x, await engine.withRootfs(x.name, (root) => statContainerPath({ root, reference: x.name }, path)))
+  setStat(x, await engine.withRootfs(x.name, (root) => archives.stat({ root, reference: x.name }, path)))
   x.sendStatus(200)
 }
 
-async function read(engine: ContainerEngine, x: Exchange): Promise<void> {
+async function read(
+  { engine, archives }: FileRoutesParts,
+  x: Exchange,
+  client?: HijackedConnection,
+): Promise<void> {
   const path = pathOf(x)
   await engine.withRootfs(x.name, async (root) => {
-    const found = await readContainerPath({ root, reference: x.name }, path)
-    setStat(x, found.stat)
-    await sendTar(x, found.content, 'application/x-tar')
+    const of = { root, reference: x.name }
+    setStat(x, await archives.stat(of, path))
+    x.startStream('application/x-tar')
+    await sendArchive(archives, x, client, (output) => archives.read(of, path, output))
   })
 }
 
-async function write(engine: ContainerEngine, x: Exchange): Promise<void> {
-  const options = {
+async function exportAll(
+  { engine, archives }: FileRoutesParts,
+  x: Exchange,
+  client?: HijackedConnection,
+): Promise<void> {
+  await engine.withRootfs(x.name, async (root: ContainerRoot) => {
+    x.startStream('application/octet-stream')
+    await sendArchive(archives, x, client, (output) => archives.export(root, output))
+  })
+}
+
+/** A failure in the middle cuts the connection: the client sees an incomplete body. */
+async function sendArchive(
+  archives: ContainerArchives,
+  x: Exchange,
+  client: HijackedConnection | undefined,
+  pack: (output: ArchiveOutput) => Promise<void>,
+): Promise<void> {
+  if (client !== undefined) return lendAnswer(client, pack)
+  const content = archives.stream(pack)
+  try {
+    await sendAll(content, x.response)
+  } finally {
+    content.destroy()
+  }
+}
+
+async function write(
+  { engine, archives }: FileRoutesParts,
+  x: Exchange,
+  client?: HijackedConnection,
+): Promise<void> {
+  const options: ExtractOptions = {
     path: pathOf(x),
     noOverwriteDirNonDir: x.flag('noOverwriteDirNonDir'),
     copyOwner: x.flag('copyUIDGID'),
@@ -60,18 +101,15 @@ async function write(engine: ContainerEngine, x: Exchange): Promise<void> {
   if (options.copyOwner) {
     options.user = (await engine.inspect(x.name, { size: false })).Config.User ?? ''
   }
-  await engine.withRootfs(x.name, (root) =>
-    extractIntoContainer({ root, reference: x.name }, options, x.request),
-  )
+  await engine.withRootfs(x.name, async (root) => {
+    const of = { root, reference: x.name }
+    if (client !== undefined) {
+      await lendBody(client, (input) => archives.extract(of, options, input))
+      return
+    }
+    // Whoever still has to be answered keeps the connection.
+    const body = x.request.iterator({ destroyOnReturn: false })
+    await archives.feed(body, (input) => archives.extract(of, options, input))
+  })
   x.sendStatus(200)
-}
-
-async function exportAll(engine: ContainerEngine, x: Exchange): Promise<void> {
-  await engine.withRootfs(x.name, (root) => sendTar(x, exportContainer(root), 'application/octet-stream'))
-}
-
-/** A failure in the middle cuts the connection: the client sees an incomplete body. */
-async function sendTar(x: Exchange, tar: Readable, contentType: string): Promise<void> {
-  x.startStream(contentType)
-  await pipeline(tar, x.response)
 }

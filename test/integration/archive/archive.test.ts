@@ -20,19 +20,17 @@ import {
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import {
-  exportContainer,
-  extractIntoContainer,
-  readContainerPath,
-  statContainerPath,
-} from '../../../src/containers/archive.ts'
+import type { ExtractOptions } from '../../../src/containers/archive-job.ts'
+import { ContainerArchives } from '../../../src/containers/archive.ts'
 import type { ContainerRoot } from '../../../src/containers/contract.ts'
 import { setXattr, getXattr } from '../../../src/kernel/xattr.ts'
 import { tarHeader, type TarHeader } from '../../../src/lib/tar-format.ts'
 import { denseContent, readTar, writeTar } from '../../../src/lib/tar-stream.ts'
 
+const archives = new ContainerArchives()
 let base = ''
 let root: ContainerRoot
 const defaults = { noOverwriteDirNonDir: false, copyOwner: false, user: '' }
@@ -40,7 +38,8 @@ const defaults = { noOverwriteDirNonDir: false, copyOwner: false, user: '' }
 before(() => {
   base = mkdtempSync(join(tmpdir(), 'wharf-archive-'))
 })
-after(() => {
+after(async () => {
+  await archives[Symbol.asyncDispose]()
   rmSync(base, { recursive: true })
 })
 
@@ -66,6 +65,17 @@ function freshRoot(name: string): string {
   return directory
 }
 
+const of = () => ({ root, reference: 'box' })
+
+async function contentOf(path: string): Promise<Readable> {
+  await archives.stat(of(), path)
+  return archives.stream((output) => archives.read(of(), path, output))
+}
+
+async function extract(options: ExtractOptions, archive: AsyncIterable<Uint8Array>): Promise<void> {
+  await archives.feed(archive, (input) => archives.extract(of(), options, input))
+}
+
 type Unpacked = { header: TarHeader; content: string }
 
 async function unpack(source: AsyncIterable<Uint8Array>): Promise<Unpacked[]> {
@@ -79,8 +89,7 @@ async function unpack(source: AsyncIterable<Uint8Array>): Promise<Unpacked[]> {
 }
 
 async function namesOf(path: string): Promise<string[]> {
-  const { content } = await readContainerPath({ root, reference: 'box' }, path)
-  return (await unpack(content)).map(({ header }) => header.name)
+  return (await unpack(await contentOf(path))).map(({ header }) => header.name)
 }
 
 async function put(
@@ -88,7 +97,7 @@ async function put(
   entries: { header: TarHeader; content?: Buffer[] }[],
   options: Partial<typeof defaults> = {},
 ): Promise<void> {
-  await extractIntoContainer({ root, reference: 'box' }, { path, ...defaults, ...options }, writeTar(entries))
+  await extract({ path, ...defaults, ...options }, writeTar(entries))
 }
 
 function file(
@@ -132,9 +141,9 @@ test('owners, modes, times, links, devices and attributes go out and come back',
   writeFileSync(Buffer.concat([Buffer.from(`${tree}/`), Buffer.from([0xff, 0x41])]), 'no text')
   utimesSync(join(tree, 'file'), 1_600_000_000.25, 1_600_000_000.125)
   using _listening = await listenAt(join(tree, 'socket'))
-  const { content } = await readContainerPath({ root, reference: 'box' }, '/tree')
+  const content = await contentOf('/tree')
   mkdirSync(join(directory, 'copy'))
-  await extractIntoContainer({ root, reference: 'box' }, { path: '/copy', ...defaults }, content)
+  await extract({ path: '/copy', ...defaults }, content)
   const copy = join(directory, 'copy/tree')
   const stats = lstatSync(join(copy, 'file'), { bigint: true })
   assert.deepEqual(
@@ -152,7 +161,7 @@ test('owners, modes, times, links, devices and attributes go out and come back',
 
 test('stat tells Go mode bits and where a link leads, without following it out', async () => {
   const directory = freshRoot('stat')
-  const stat = async (path: string) => await statContainerPath({ root, reference: 'box' }, path)
+  const stat = async (path: string) => await archives.stat(of(), path)
   chmodSync(join(directory, 'etc'), 0o1755)
   symlinkSync('../../../../../../etc/./passwd', join(directory, 'link'))
   symlinkSync('/nowhere/at/all', join(directory, 'etc/dangling'))
@@ -172,8 +181,8 @@ test('stat tells Go mode bits and where a link leads, without following it out',
 test('what is not there is answered as Docker words it', async () => {
   freshRoot('missing')
   const expected = { kind: 'notFound', message: 'Could not find the file /x/y in container box' }
-  await assert.rejects(statContainerPath({ root, reference: 'box' }, '/x/y'), expected)
-  await assert.rejects(readContainerPath({ root, reference: 'box' }, '/x/y'), expected)
+  await assert.rejects(archives.stat(of(), '/x/y'), expected)
+  await assert.rejects(contentOf('/x/y'), expected)
   await assert.rejects(put('/x/y', [file('a', 'b')]), expected)
   await assert.rejects(put('/etc/passwd', [file('a', 'b')]), {
     kind: 'invalid',
@@ -192,7 +201,9 @@ test('volumes lie over the root; read-only ones and read-only roots refuse', asy
   root = { ...root, writable: false }
   await assert.rejects(put('/etc', [file('a', '')]), { message: 'container rootfs is marked read-only' })
   await put('/data', [file('more', '')])
-  const names = (await unpack(exportContainer(root))).map(({ header }) => header.name)
+  const names = (await unpack(archives.stream((output) => archives.export(root, output)))).map(
+    ({ header }) => header.name,
+  )
   assert.deepEqual(names, ['data/', 'etc/', 'etc/passwd', 'frozen/'])
 })
 
@@ -219,7 +230,7 @@ test('hostile archives and hostile trees reach nothing outside', async () => {
     `/slash${base}/hostile/secret`,
     '/up/up/up/secret',
   ]) {
-    await assert.rejects(readContainerPath({ root, reference: 'box' }, path), { kind: 'notFound' })
+    await assert.rejects(contentOf(path), { kind: 'notFound' })
   }
   await put('/up/slash/tmp', [file('deep', 'in')])
   assert.ok(existsSync(join(directory, 'tmp/deep')))
@@ -250,7 +261,7 @@ test('copyUIDGID gives the files to the container’s user; archives may be comp
   const parts: Buffer[] = []
   for await (const bytes of writeTar([file('b', 'y', { uid: 7, gid: 8 })])) parts.push(Buffer.from(bytes))
   const compressed = gzipSync(Buffer.concat(parts))
-  await extractIntoContainer({ root, reference: 'box' }, { path: '/etc', ...defaults }, [compressed])
+  await extract({ path: '/etc', ...defaults }, Readable.from([compressed]))
   assert.equal(lstatSync(join(directory, 'etc/b')).uid, 7)
 })
 
@@ -259,12 +270,9 @@ test('an archive that breaks off is an error, and a reader who leaves ends the w
   const parts: Buffer[] = []
   for await (const bytes of writeTar([file('a', 'x'.repeat(5000))])) parts.push(Buffer.from(bytes))
   const cut = Buffer.concat(parts).subarray(0, 2000)
-  await assert.rejects(
-    extractIntoContainer({ root, reference: 'box' }, { path: '/etc', ...defaults }, [cut]),
-    /unexpected EOF/i,
-  )
+  await assert.rejects(extract({ path: '/etc', ...defaults }, Readable.from([cut])), /unexpected EOF/i)
   writeFileSync(join(directory, 'big'), Buffer.alloc(8 << 20))
-  const { content } = await readContainerPath({ root, reference: 'box' }, '/big')
+  const content = await contentOf('/big')
   const closed = new Promise((resolve) => content.once('close', resolve))
   content.once('data', () => content.destroy())
   await closed

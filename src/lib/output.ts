@@ -1,5 +1,6 @@
-/** Writing to a client at its own pace. */
+/** Writing to whoever reads at his own pace. */
 import type { Writable } from 'node:stream'
+import { releaseBuffer } from './release-buffer.ts'
 
 /** Resolves when the bytes are with the kernel, rejects when the output is closed first. */
 export async function written(output: Writable, bytes: Uint8Array): Promise<void> {
@@ -15,4 +16,16 @@ export async function written(output: Writable, bytes: Uint8Array): Promise<void
   } finally {
     output.off('close', closed)
   }
+}
+
+/**
+ * Writes all pieces and ends the output. Rejects as `written` and `pieces` do. The memory of the pieces is given back:
+ * nobody else may hold them.
+ */
+export async function sendAll(pieces: AsyncIterable<Uint8Array>, output: Writable): Promise<void> {
+  for await (const piece of pieces) {
+    await written(output, piece)
+    releaseBuffer(piece)
+  }
+  output.end()
 }
