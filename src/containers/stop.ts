@@ -2,7 +2,7 @@
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { Container } from './container.ts'
 import type { Core } from './core.ts'
-import { killSignal, parseSignal, terminate } from './signals.ts'
+import { killSignal, parseSignal, terminate } from '../lib/signals.ts'
 
 const defaultStopTimeoutSeconds = 10
 /** How long a killed process may take to go before the kill is taken to have failed. */

@@ -6,7 +6,7 @@ import { isIP } from 'node:net'
 import { EngineError } from '../spec/errors.ts'
 import type { ContainerConfig, HostConfig, PortMap } from '../spec/container-config.ts'
 import { joinedContainer } from './modes.ts'
-import { parseSignal } from './signals.ts'
+import { parseSignal } from '../lib/signals.ts'
 
 const millisecondNs = 1_000_000
 const longestHostname = 64

@@ -6,7 +6,7 @@ import { errorMessage } from '../../spec/errors.ts'
 import { defineCommand } from '../command.ts'
 import { CliError } from '../errors.ts'
 import { compareNatural } from '../labels.ts'
-import { parsePortRange } from '../container/ports.ts'
+import { parsePortRange } from '../../lib/port-spec.ts'
 
 function address({ HostIp, HostPort }: PortBinding): string {
   return isIPv6(HostIp) ? `[${HostIp}]:${HostPort}` : `${HostIp}:${HostPort}`
