@@ -1,121 +1,181 @@
-/** The words of a Dockerfile instruction: quotes, escapes and variables, as the builder's shell lexer reads them. */
+/** The builder's shell words: quotes, escapes and variables in the arguments of a Dockerfile instruction. */
+import { quoteGo } from '../lib/go-quote.ts'
+import { EngineError, errorMessage } from '../spec/errors.ts'
 
 /** Variables by name. */
 export type Variables = ReadonlyMap<string, string>
+/** What takes its meaning from the next character. */
+export type EscapeToken = '\\' | '`'
+/** What a text is expanded with. */
+export type Expanding = { variables: Variables; escape: EscapeToken }
 
-/** Splits into words at blanks outside of quotes, with variables replaced. Throws for an open quote. */
-export function changeWords(text: string, variables: Variables): string[] {
-  const words: string[] = []
-  const state: State = { text, at: 0, variables }
-  while (state.at < text.length) {
-    if (isBlank(text[state.at])) {
-      state.at += 1
-      continue
-    }
-    words.push(word(state))
-  }
-  return words
-}
+/** A text with variables replaced and quotes taken off; and split where blanks stand outside of quotes. */
+export type Expanded = { text: string; words: string[] }
 
-/** The text as one word, with quotes taken off and variables replaced. */
-export function expandChange(text: string, variables: Variables): string {
-  const state: State = { text, at: 0, variables }
-  let result = ''
-  while (state.at < text.length) {
-    result += word(state)
-    while (isBlank(text[state.at])) {
-      result += text[state.at] ?? ''
-      state.at += 1
-    }
-  }
-  return result
-}
-
-type State = { text: string; at: number; variables: Variables }
-
-function isBlank(character: string | undefined): boolean {
-  return character !== undefined && /\s/.test(character)
-}
-
-function word(state: State): string {
-  let result = ''
-  while (state.at < state.text.length && !isBlank(state.text[state.at])) result += piece(state)
-  return result
-}
-
-function piece(state: State): string {
-  const character = state.text[state.at] ?? ''
-  if (character === "'") return singleQuoted(state)
-  if (character === '"') return doubleQuoted(state)
-  if (character === '$') return variable(state)
-  state.at += 1
-  if (character !== '\\') return character
-  const next = state.text[state.at]
-  state.at += 1
-  return next ?? ''
-}
-
-function singleQuoted(state: State): string {
-  const end = state.text.indexOf("'", state.at + 1)
-  if (end === -1) throw new Error('unexpected end of statement while looking for matching single-quote')
-  const inner = state.text.slice(state.at + 1, end)
-  state.at = end + 1
-  return inner
-}
-
-function doubleQuoted(state: State): string {
-  let result = ''
-  state.at += 1
-  for (;;) {
-    const character = state.text[state.at]
-    if (character === undefined) {
-      throw new Error('unexpected end of statement while looking for matching double-quote')
-    }
-    if (character === '"') {
-      state.at += 1
-      return result
-    }
-    const next = state.text[state.at + 1]
-    if (character === '$') result += variable(state)
-    else if (character === '\\' && next !== undefined && '"$\\'.includes(next)) {
-      result += next
-      state.at += 2
-    } else {
-      result += character
-      state.at += 1
-    }
+/** Throws invalid. */
+export function expandChange(text: string, expanding: Expanding): Expanded {
+  try {
+    return new Scanner(text, expanding).until(undefined)
+  } catch (error) {
+    throw new EngineError('invalid', `failed to process ${quoteGo(text)}: ${errorMessage(error)}`)
   }
 }
 
-const plainName = /^([A-Za-z_][A-Za-z0-9_]*|[0-9@*#?!$-])/
-const braced = /^\{([A-Za-z_][A-Za-z0-9_]*)(?::([-+?])([^}]*))?\}/
+/** What Go's `unicode.IsSpace` takes for a blank. */
+export const blank = String.raw`[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]`
+/** Whether a character is one. */
+export const isBlank = new RegExp(`^${blank}$`)
+const isDigit = /^\p{Nd}$/u
+const isNameCharacter = /^[\p{L}\p{Nd}_]$/u
+const isSpecial = /^[@*#?$!-]$/
 
-function variable(state: State): string {
-  const rest = state.text.slice(state.at + 1)
-  const inBraces = braced.exec(rest)
-  if (inBraces !== null) {
-    state.at += 1 + inBraces[0].length
-    const [, name = '', operator, argument = ''] = inBraces
-    return substitute(state.variables, name, { operator, argument })
+class Scanner {
+  readonly #characters: string[]
+  readonly #expanding: Expanding
+  #at = 0
+
+  constructor(text: string, expanding: Expanding) {
+    this.#characters = Array.from(text)
+    this.#expanding = expanding
   }
-  if (rest.startsWith('{')) throw new Error('unsupported modifier in substitution')
-  const name = plainName.exec(rest)?.[0]
-  if (name === undefined) {
-    state.at += 1
-    return '$'
+
+  /** Up to a character, which is taken too; undefined for the end. */
+  until(stop: string | undefined): Expanded {
+    const words = new Words()
+    let text = ''
+    while (!this.#isAtEnd) {
+      if (this.#peek === stop) {
+        this.#at += 1
+        return { text, words: words.all }
+      }
+      const piece = this.#piece()
+      if (piece === undefined) break
+      text += piece.text
+      words.add(piece)
+    }
+    if (stop === undefined) return { text, words: words.all }
+    throw new Error(`unexpected end of statement while looking for matching ${stop}`)
   }
-  state.at += 1 + name.length
-  return state.variables.get(name) ?? ''
+
+  get #isAtEnd(): boolean {
+    return this.#at >= this.#characters.length
+  }
+
+  get #peek(): string {
+    return this.#characters[this.#at] ?? ''
+  }
+
+  #next(): string {
+    const character = this.#peek
+    this.#at += 1
+    return character
+  }
+
+  /** Whether its blanks part words; undefined at an escape that is the last character. */
+  #piece(): { text: string; parts: boolean } | undefined {
+    const character = this.#next()
+    if (character === "'") return { text: this.#singleQuoted(), parts: false }
+    if (character === '"') return { text: this.#doubleQuoted(), parts: false }
+    if (character === '$') return { text: this.#variable(), parts: true }
+    if (character !== this.#expanding.escape) return { text: character, parts: true }
+    return this.#isAtEnd ? undefined : { text: this.#next(), parts: false }
+  }
+
+  #singleQuoted(): string {
+    const end = this.#characters.indexOf("'", this.#at)
+    const text = this.#characters.slice(this.#at, end).join('')
+    this.#at = end === -1 ? this.#characters.length : end + 1
+    if (end === -1) throw new Error('unexpected end of statement while looking for matching single-quote')
+    return text
+  }
+
+  #doubleQuoted(): string {
+    let text = ''
+    while (!this.#isAtEnd) {
+      const character = this.#next()
+      if (character === '"') return text
+      if (character === '$') text += this.#variable()
+      else if (character !== this.#expanding.escape) text += character
+      else if (['"', '$', this.#expanding.escape].includes(this.#peek)) text += this.#next()
+      else if (!this.#isAtEnd) text += character
+    }
+    throw new Error('unexpected end of statement while looking for matching double-quote')
+  }
+
+  /** After a `$`. */
+  #variable(): string {
+    if (this.#peek !== '{') {
+      const name = this.#name()
+      return name === '' ? '$' : (this.#expanding.variables.get(name) ?? '')
+    }
+    this.#at += 1
+    if (this.#isAtEnd) throw new Error("syntax error: missing '}'")
+    if ('{}:'.includes(this.#peek)) throw new Error('syntax error: bad substitution')
+    const name = this.#name()
+    const value = this.#expanding.variables.get(name)
+    const operator = this.#next()
+    if (operator === '}') return value ?? ''
+    if (operator === '?') {
+      const message = this.#alternative()
+      if (value === undefined) throw new Error(`${name}: ${message || 'is not allowed to be unset'}`)
+      return value
+    }
+    if (operator === ':') return this.#modified(name, value)
+    throw new Error("missing ':' in substitution")
+  }
+
+  #modified(name: string, value: string | undefined): string {
+    const modifier = this.#next()
+    const alternative = this.#alternative()
+    if (modifier === '+') return value ? alternative : ''
+    if (modifier === '-') return value || alternative
+    if (modifier !== '?') throw new Error(`unsupported modifier (${modifier}) in substitution`)
+    if (value === undefined) throw new Error(`${name}: ${alternative || 'is not allowed to be unset'}`)
+    if (value === '') throw new Error(`${name}: ${alternative || 'is not allowed to be empty'}`)
+    return value
+  }
+
+  #alternative(): string {
+    try {
+      return this.until('}').text
+    } catch (error) {
+      if (this.#isAtEnd) throw new Error("syntax error: missing '}'", { cause: error })
+      throw error
+    }
+  }
+
+  #name(): string {
+    if (isSpecial.test(this.#peek)) return this.#next()
+    const pattern = isDigit.test(this.#peek) ? isDigit : isNameCharacter
+    let name = ''
+    while (pattern.test(this.#peek)) name += this.#next()
+    return name
+  }
 }
 
-function substitute(
-  variables: Variables,
-  name: string,
-  { operator, argument }: { operator: string | undefined; argument: string },
-): string {
-  const value = variables.get(name) ?? ''
-  if (operator === '-') return value === '' ? expandChange(argument, variables) : value
-  if (operator === '+') return value === '' ? '' : expandChange(argument, variables)
-  if (operator === '?' && value === '') throw new Error(`${name}: ${argument || 'not allowed to be unset'}`)
-  return value
+/** Words as they grow: an empty one is none. */
+class Words {
+  readonly #done: string[] = []
+  #word = ''
+
+  add({ text, parts }: { text: string; parts: boolean }): void {
+    if (!parts) {
+      this.#word += text
+      return
+    }
+    for (const character of text) {
+      if (isBlank.test(character)) this.#end()
+      else this.#word += character
+    }
+  }
+
+  get all(): string[] {
+    this.#end()
+    return this.#done
+  }
+
+  #end(): void {
+    if (this.#word !== '') this.#done.push(this.#word)
+    this.#word = ''
+  }
 }

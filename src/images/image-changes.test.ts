@@ -8,6 +8,16 @@ const empty = ContainerConfig.parse({})
 const cases: [string[], Partial<ContainerConfig>][] = [
   [['CMD echo hi'], { Cmd: ['/bin/sh', '-c', 'echo hi'] }],
   [['cmd ["a", "b"]'], { Cmd: ['a', 'b'] }],
+  [['CMD'], { Cmd: ['/bin/sh', '-c'] }],
+  [['ENTRYPOINT'], {}],
+  [['CMD -- ["a"] b'], { Cmd: ['a'] }],
+  [['CMD a \\', '# comment', '', '  b'], { Cmd: ['/bin/sh', '-c', 'a   b'] }],
+  [['# escape=`', 'WORKDIR c:\\x'], { WorkingDir: '/c:\\x' }],
+  [
+    ['ENV A="x y"', 'EXPOSE ${P:-80}', 'VOLUME ["$A"]'],
+    { Env: ['A=x y'], ExposedPorts: { '80/tcp': {} }, Volumes: { 'x y': {} } },
+  ],
+  [['ENV "A B"=1 C\\ D=2'], { Env: ['A B=1', 'C D=2'] }],
   [['CMD ["x"]', 'ENTRYPOINT ["e"]'], { Entrypoint: ['e'], Cmd: ['x'] }],
   [['ENV A=1 B="two words" C=\'$A\''], { Env: ['A=1', 'B=two words', 'C=$A'] }],
   [['ENV A old style value'], { Env: ['A=old style value'] }],
@@ -62,7 +72,18 @@ const refused: [string, RegExp][] = [
   ['EXPOSE 1/icmp', /^EngineError: invalid proto: icmp$/],
   ['ENV A="open', /matching double-quote$/],
   ['ONBUILD FROM x', /FROM isn't allowed as an ONBUILD trigger/],
-  ['HEALTHCHECK --bad=1 CMD x', /unknown flag: --bad/],
+  ['HEALTHCHECK --bad=1 CMD x', /Unknown flag: bad/],
+  ['CMD --x y', /Unknown flag: x/],
+  ['CMD ["a", 1]', /arrays must be comprised of strings only/],
+  ['ONBUILD ENV a', /ENV must have two arguments/],
+  ['STOPSIGNAL nosuch', /invalid signal: nosuch/],
+  ['WORKDIR ""', /cannot normalize nothing/],
+  ['EXPOSE ENV\nRUN x', /RUN is not a valid change command/],
+  ['USER ${A', /failed to process "\$\{A": missing ':' in substitution/],
+  ['USER ${A:-', /syntax error: missing '}'/],
+  ['USER ${A:=b}', /unsupported modifier \(=\) in substitution/],
+  ['# escape=x\nUSER a', /invalid escape token 'x' does not match ` or \\/],
+  [`USER a\nUSER ${'x'.repeat(66_000)}`, /dockerfile line greater than max allowed size of 65535/],
 ]
 
 for (const [change, message] of refused) {
@@ -86,18 +107,19 @@ test('mergeConfig() fills in what the changed configuration leaves unset', () =>
 
 test('what changes may not be is refused in the words of the builder', () => {
   const refused: [string, RegExp][] = [
+    [' ', /^file with no instructions$/],
     ['# only words', /^file with no instructions$/],
     ['USER', /^USER requires exactly one argument$/],
     ['STOPSIGNAL', /^STOPSIGNAL requires exactly one argument$/],
     ['LABEL', /^LABEL requires at least one argument$/],
-    ['HEALTHCHECK --retries=-1 CMD true', /^--retries cannot be negative \(not -1\)$/],
+    ['HEALTHCHECK --retries=-1 CMD true', /^--retries cannot be negative \(-1\)$/],
     ['HEALTHCHECK --retries=x CMD true', /^strconv\.ParseInt: parsing "x": invalid syntax$/],
-    ['HEALTHCHECK --what=1 CMD true', /^unknown flag: --what$/],
+    ['HEALTHCHECK --what=1 CMD true', /^Unknown flag: what$/],
     ['SHELL ["sh"]', /^SHELL is not a valid change command$/],
   ]
   for (const [change, message] of refused) {
     assert.throws(() => applyChanges(ContainerConfig.parse({}), [change]), { message })
   }
   assert.equal(applyChanges(ContainerConfig.parse({}), ['STOPSIGNAL SIGUSR1']).StopSignal, 'SIGUSR1')
-  assert.deepEqual(applyChanges(ContainerConfig.parse({}), ['']), ContainerConfig.parse({}))
+  assert.deepEqual(applyChanges(ContainerConfig.parse({}), []), ContainerConfig.parse({}))
 })

@@ -1,66 +1,58 @@
 /**
- * Dockerfile instructions applied to a configuration, as `commit --change` and `import --change` take them: CMD,
- * ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR.
+ * Dockerfile instructions applied to a configuration, as `commit --change` and `import --change` take them. All lines are
+ * read before the first is applied, so what is wrong with any of them is told first.
  */
 import { posix } from 'node:path'
 import { parseDuration } from '../lib/duration.ts'
+import { quoteGo } from '../lib/go-quote.ts'
+import { addPortSpec } from '../lib/port-spec.ts'
+import { parseSignal } from '../lib/signals.ts'
 import type { ContainerConfig, HealthConfig } from '../spec/container-config.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
-import { changeWords, expandChange, type Variables } from './change-words.ts'
+import { parseChangeLines, type Instruction } from './change-lines.ts'
+import { expandChange, type Expanding } from './change-words.ts'
 
-type Change = (config: ContainerConfig, text: string, variables: Variables) => ContainerConfig
+/** The configuration so far, what its variables are, and whether a command was set by a change. */
+type State = { config: ContainerConfig; expanding: Expanding; hasCommand: boolean }
+/** What an instruction, once read, does to a configuration. */
+type Change = (state: State) => Partial<ContainerConfig>
 
 const invalid = (message: string) => new EngineError('invalid', message)
 
 /** The configuration with the changes applied in order. Throws invalid. */
 export function applyChanges(config: ContainerConfig, changes: readonly string[]): ContainerConfig {
-  let changed = config
+  if (changes.length === 0) return config
+  const { instructions, escape } = parseChangeLines(changes.join('\n'))
+  const known = instructions.map((instruction) => {
+    const read = readers.get(instruction.name.toLowerCase())
+    if (read === undefined) throw invalid(`${instruction.name} is not a valid change command`)
+    return { instruction, read }
+  })
+  const changed = known.map(({ instruction, read }) => ({
+    apply: inWords(() => read(instruction)),
+    setsCommand: instruction.name.toLowerCase() === 'cmd' && instruction.args.length > 0,
+  }))
+  let result = config
   let hasCommand = false
-  const found = instructions(changes)
-  if (found.length === 0 && changes.some((text) => text.trim() !== '')) {
-    throw invalid('file with no instructions')
+  for (const { apply, setsCommand } of changed) {
+    const state = { config: result, expanding: { variables: variablesOf(result), escape }, hasCommand }
+    result = { ...result, ...inWords(() => apply(state)) }
+    hasCommand ||= setsCommand
   }
-  for (const { name, text } of found) {
-    const change = changesByName.get(name.toLowerCase())
-    if (change === undefined) throw invalid(`${name} is not a valid change command`)
-    if (text === '') throw needsArgument(name)
-    try {
-      changed = change(changed, text, variablesOf(changed))
-    } catch (error) {
-      if (error instanceof EngineError) throw error
-      throw invalid(errorMessage(error))
-    }
-    // An entry point without a command of its own resets the inherited command.
-    if (name.toLowerCase() === 'cmd') hasCommand = true
-    if (name.toLowerCase() === 'entrypoint' && !hasCommand) changed = { ...changed, Cmd: null }
+  return result
+}
+
+/** What a parser throws is what the client did wrong. */
+function inWords<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof EngineError) throw error
+    throw invalid(errorMessage(error))
   }
-  return changed
 }
 
-function needsArgument(name: string): EngineError {
-  const count = /^(user|workdir|stopsignal)$/i.test(name) ? 'exactly' : 'at least'
-  return invalid(`${name.toUpperCase()} requires ${count} one argument`)
-}
-
-/** The instructions of some lines: comments and blank lines go, a backslash at the end goes on with the next. */
-function instructions(changes: readonly string[]): { name: string; text: string }[] {
-  const lines = changes
-    .join('\n')
-    .split('\n')
-    .filter((line) => !/^\s*#/.test(line))
-    .join('\n')
-  return lines
-    .replace(/\\[ \t]*\n/g, '')
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '')
-    .map((line) => {
-      const name = /^\S+/.exec(line)?.[0] ?? ''
-      return { name, text: line.slice(name.length).trim() }
-    })
-}
-
-function variablesOf(config: ContainerConfig): Variables {
+function variablesOf(config: ContainerConfig): ReadonlyMap<string, string> {
   return new Map(
     (config.Env ?? []).map((entry) => {
       const equals = entry.indexOf('=')
@@ -69,161 +61,201 @@ function variablesOf(config: ContainerConfig): Variables {
   )
 }
 
-/** A JSON list of strings, or undefined: then the text is for a shell. */
-function jsonList(text: string): string[] | undefined {
-  if (!text.startsWith('[')) return undefined
-  try {
-    const value: unknown = JSON.parse(text)
-    return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined
-  } catch {
-    return undefined
-  }
+function needArguments({ name, args }: Instruction, count: 'at least' | 'exactly'): void {
+  if (args.length === 0) throw invalid(`${name.toUpperCase()} requires ${count} one argument`)
 }
 
-function command(config: ContainerConfig, text: string): string[] {
-  return jsonList(text) ?? [...(config.Shell ?? ['/bin/sh', '-c']), text]
+/** Values of the flags there may be; each is `--NAME=VALUE`. */
+function flagValues({ flags }: Instruction, known: readonly string[] = []): Map<string, string> {
+  const values = new Map<string, string>()
+  for (const flag of flags) {
+    const [, name = '', value] = /^--([^=]*)(?:=([^]*))?$/.exec(flag) ?? []
+    if (!known.includes(name)) throw invalid(`Unknown flag: ${name}`)
+    if (values.has(name)) throw invalid(`Duplicate flag specified: ${name}`)
+    if (value === undefined) throw invalid(`Missing a value on flag: ${name}`)
+    values.set(name, value)
+  }
+  return values
 }
 
-/** `NAME=VALUE ...`, or the old form `NAME VALUE`. */
-function pairs(instruction: string, text: string, variables: Variables): [string, string][] {
-  const first = /^\S+/.exec(text)?.[0] ?? ''
-  if (!first.includes('=')) {
-    const value = text.slice(first.length).trim()
-    if (value === '') throw invalid(`${instruction} must have two arguments`)
-    return [[expandChange(first, variables), expandChange(value, variables)]]
-  }
-  return changeWords(text, variables).map((word) => {
-    const equals = word.indexOf('=')
-    if (equals === -1) {
-      throw invalid(`Syntax error - can't find = in ${JSON.stringify(word)}. Must be of the form: name=value`)
-    }
-    if (equals === 0) throw invalid(`${instruction} names can not be blank`)
-    return [word.slice(0, equals), word.slice(equals + 1)]
+function commandLine({ args, isJson }: Instruction, config: ContainerConfig): string[] {
+  if (isJson) return [...args]
+  const shell = config.Shell ?? []
+  return [...(shell.length === 0 ? ['/bin/sh', '-c'] : shell), ...args]
+}
+
+function readCommand(instruction: Instruction): Change {
+  flagValues(instruction)
+  return ({ config }) => ({ Cmd: commandLine(instruction, config) })
+}
+
+function readEntrypoint(instruction: Instruction): Change {
+  flagValues(instruction)
+  return ({ config, hasCommand }) => ({
+    Entrypoint: instruction.args.length === 0 ? null : commandLine(instruction, config),
+    // Without a command of its own it resets the inherited one.
+    ...(hasCommand ? {} : { Cmd: null }),
   })
 }
 
-const env: Change = (config, text, variables) => {
-  const entries = [...(config.Env ?? [])]
-  for (const [name, value] of pairs('ENV', text, variables)) {
-    const at = entries.findIndex((entry) => entry.split('=', 1)[0] === name)
-    if (at === -1) entries.push(`${name}=${value}`)
-    else entries[at] = `${name}=${value}`
+/** The pairs of ENV and LABEL, with variables replaced once it is applied. */
+function readPairs(instruction: Instruction): (expanding: Expanding) => [string, string][] {
+  flagValues(instruction)
+  needArguments(instruction, 'at least')
+  const { args, name } = instruction
+  const pairs = args.flatMap((word, at): [string, string][] =>
+    at % 2 === 0 ? [[word, args[at + 1] ?? '']] : [],
+  )
+  if (pairs.some(([key]) => key === '')) throw invalid(`${name.toUpperCase()} names can not be blank`)
+  return (expanding) =>
+    pairs.map(([key, value]) => [expandChange(key, expanding).text, expandChange(value, expanding).text])
+}
+
+function readEnv(instruction: Instruction): Change {
+  const pairs = readPairs(instruction)
+  return ({ config, expanding }) => {
+    const entries = [...(config.Env ?? [])]
+    for (const [name, value] of pairs(expanding)) {
+      const at = entries.findIndex((entry) => entry.split('=', 1)[0] === name)
+      if (at === -1) entries.push(`${name}=${value}`)
+      else entries[at] = `${name}=${value}`
+    }
+    return { Env: entries }
   }
-  return { ...config, Env: entries }
 }
 
-const label: Change = (config, text, variables) => ({
-  ...config,
-  Labels: { ...config.Labels, ...Object.fromEntries(pairs('LABEL', text, variables)) },
-})
+function readLabel(instruction: Instruction): Change {
+  const pairs = readPairs(instruction)
+  return ({ config, expanding }) => ({
+    Labels: { ...config.Labels, ...Object.fromEntries(pairs(expanding)) },
+  })
+}
 
-const expose: Change = (config, text, variables) => {
-  const ports = changeWords(text, variables).flatMap(exposedPorts)
-  return {
-    ...config,
-    ExposedPorts: { ...config.ExposedPorts, ...Object.fromEntries(ports.map((port) => [port, {}])) },
+function readExpose(instruction: Instruction): Change {
+  needArguments(instruction, 'at least')
+  flagValues(instruction)
+  return ({ config, expanding }) => {
+    const ports = { exposed: {}, bindings: {} }
+    for (const word of instruction.args.toSorted()) {
+      for (const spec of expandChange(word, expanding).words) addPortSpec(spec, ports)
+    }
+    return { ExposedPorts: { ...config.ExposedPorts, ...ports.exposed } }
   }
 }
 
-function exposedPorts(word: string): string[] {
-  const match = /^(?:.*:)?(\d+)(?:-(\d+))?(?:\/(\w+))?$/.exec(word)
-  const first = Number(match?.[1])
-  const last = Number(match?.[2] ?? match?.[1])
-  const protocol = (match?.[3] ?? 'tcp').toLowerCase()
-  if (match === null || first > 65535 || last > 65535 || last < first) {
-    throw invalid(`invalid containerPort: ${word}`)
+function readVolume(instruction: Instruction): Change {
+  needArguments(instruction, 'at least')
+  flagValues(instruction)
+  const checked = (path: string) => {
+    if (path === '') throw invalid('VOLUME specified can not be an empty string')
+    return path
   }
-  if (!['tcp', 'udp', 'sctp'].includes(protocol)) throw invalid(`invalid proto: ${protocol}`)
-  return Array.from({ length: last - first + 1 }, (_, index) => `${first + index}/${protocol}`)
+  const paths = instruction.args.map((path) => checked(path.trim()))
+  return ({ config, expanding }) => ({
+    Volumes: {
+      ...config.Volumes,
+      ...Object.fromEntries(paths.map((path) => [checked(expandChange(path, expanding).text), {}])),
+    },
+  })
 }
 
-const volume: Change = (config, text, variables) => {
-  const paths = jsonList(text) ?? changeWords(text, variables)
-  if (paths.some((path) => path.trim() === '')) throw invalid('VOLUME specified can not be an empty string')
-  return { ...config, Volumes: { ...config.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) } }
+/** An instruction with one argument. */
+function readOne(instruction: Instruction): (expanding: Expanding) => string {
+  needArguments(instruction, 'exactly')
+  flagValues(instruction)
+  return (expanding) => expandChange(instruction.args[0] ?? '', expanding).text
 }
 
-const workdir: Change = (config, text, variables) => {
-  const path = expandChange(text, variables)
-  return { ...config, WorkingDir: posix.join('/', path.startsWith('/') ? '' : config.WorkingDir, path) }
+function readUser(instruction: Instruction): Change {
+  const user = readOne(instruction)
+  return ({ expanding }) => ({ User: user(expanding) })
 }
 
-const onbuild: Change = (config, text) => {
-  const trigger = /^\S+/.exec(text)?.[0]?.toUpperCase() ?? ''
+function readStopSignal(instruction: Instruction): Change {
+  const signal = readOne(instruction)
+  return ({ expanding }) => {
+    const StopSignal = signal(expanding)
+    parseSignal(StopSignal)
+    return { StopSignal }
+  }
+}
+
+function readWorkdir(instruction: Instruction): Change {
+  const directory = readOne(instruction)
+  return ({ config, expanding }) => {
+    const path = directory(expanding)
+    if (path === '') throw invalid('cannot normalize nothing')
+    if (path.startsWith('/')) return { WorkingDir: path }
+    return { WorkingDir: posix.join('/', config.WorkingDir, path).replace(/(.)\/$/, '$1') }
+  }
+}
+
+function readOnbuild(instruction: Instruction): Change {
+  needArguments(instruction, 'at least')
+  flagValues(instruction)
+  const trigger = (instruction.args[0] ?? '').toUpperCase()
   if (trigger === 'ONBUILD') throw invalid("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")
   if (trigger === 'MAINTAINER' || trigger === 'FROM') {
     throw invalid(`${trigger} isn't allowed as an ONBUILD trigger`)
   }
-  return { ...config, OnBuild: [...(config.OnBuild ?? []), text] }
+  return ({ config }) => ({ OnBuild: [...(config.OnBuild ?? []), instruction.written] })
 }
 
-const healthcheck: Change = (config, text) => {
-  const health: HealthConfig = {
-    Test: null,
-    Interval: 0,
-    Timeout: 0,
-    StartPeriod: 0,
-    StartInterval: 0,
-    Retries: 0,
+const healthFlags = ['interval', 'timeout', 'start-period', 'start-interval', 'retries']
+
+function readHealthcheck(instruction: Instruction): Change {
+  needArguments(instruction, 'at least')
+  const [type = '', ...command] = instruction.args
+  const upper = type.toUpperCase()
+  if (upper === 'NONE') {
+    if (command.length > 0) throw invalid('HEALTHCHECK NONE takes no arguments')
+    return () => ({ Healthcheck: { ...noHealth, Test: ['NONE'] } })
   }
-  let rest = text
-  for (let match = healthOption(rest); match !== null; match = healthOption(rest)) {
-    const [all, name = '', value = ''] = match
-    setHealthOption(health, name, value)
-    rest = rest.slice(all.length).trim()
+  const flags = flagValues(instruction, healthFlags)
+  if (upper !== 'CMD') throw invalid(`Unknown type ${quoteGo(upper)} in HEALTHCHECK (try CMD)`)
+  if (command.length === 0) throw invalid('Missing command after HEALTHCHECK CMD')
+  const interval = (name: string) => healthInterval(name, flags.get(name) ?? '')
+  const Healthcheck: HealthConfig = {
+    Test: [instruction.isJson ? 'CMD' : 'CMD-SHELL', ...command],
+    Interval: interval('interval'),
+    Timeout: interval('timeout'),
+    StartPeriod: interval('start-period'),
+    StartInterval: interval('start-interval'),
+    Retries: healthRetries(flags.get('retries') ?? ''),
   }
-  const type = /^\S+/.exec(rest)?.[0] ?? ''
-  const argument = rest.slice(type.length).trim()
-  if (type.toUpperCase() === 'NONE') {
-    if (argument !== '') throw invalid('HEALTHCHECK NONE takes no arguments')
-    return { ...config, Healthcheck: { ...health, Test: ['NONE'] } }
-  }
-  if (type.toUpperCase() !== 'CMD') {
-    throw invalid(`Unknown type ${JSON.stringify(type)} in HEALTHCHECK (try CMD)`)
-  }
-  if (argument === '') throw invalid('Missing command after HEALTHCHECK CMD')
-  const list = jsonList(argument)
-  return {
-    ...config,
-    Healthcheck: { ...health, Test: list === undefined ? ['CMD-SHELL', argument] : ['CMD', ...list] },
-  }
+  return () => ({ Healthcheck })
 }
 
-function healthOption(text: string): RegExpExecArray | null {
-  return /^--([a-z-]+)=(\S*)/.exec(text)
+const noHealth = { Test: null, Interval: 0, Timeout: 0, StartPeriod: 0, StartInterval: 0, Retries: 0 }
+
+function healthInterval(name: string, text: string): number {
+  const ns = text === '' ? 0 : parseDuration(text)
+  if (ns !== 0 && ns < 1_000_000) throw invalid(`Interval ${quoteGo(name)} cannot be less than 1ms`)
+  return ns
 }
 
-function setHealthOption(health: HealthConfig, name: string, value: string): void {
-  const duration = () => {
-    const ns = parseDuration(value)
-    if (ns !== 0 && ns < 1_000_000) throw invalid(`Interval ${JSON.stringify(name)} cannot be less than 1ms`)
-    return ns
-  }
-  if (name === 'interval') health.Interval = duration()
-  else if (name === 'timeout') health.Timeout = duration()
-  else if (name === 'start-period') health.StartPeriod = duration()
-  else if (name === 'start-interval') health.StartInterval = duration()
-  else if (name === 'retries') {
-    if (!/^[-+]?\d+$/.test(value)) {
-      throw invalid(`strconv.ParseInt: parsing ${JSON.stringify(value)}: invalid syntax`)
-    }
-    if (Number(value) < 0) throw invalid(`--retries cannot be negative (not ${Number(value)})`)
-    health.Retries = Number(value)
-  } else throw invalid(`unknown flag: --${name}`)
+function healthRetries(text: string): number {
+  const refused = (why: string) => invalid(`strconv.ParseInt: parsing ${quoteGo(text)}: ${why}`)
+  if (text === '') return 0
+  if (!/^[-+]?\d+$/.test(text)) throw refused('invalid syntax')
+  const count = Number(text)
+  if (count !== (count | 0)) throw refused('value out of range')
+  if (count < 0) throw invalid(`--retries cannot be negative (${count})`)
+  return count
 }
 
-const changesByName = new Map<string, Change>([
-  ['cmd', (config, text) => ({ ...config, Cmd: command(config, text) })],
-  ['entrypoint', (config, text) => ({ ...config, Entrypoint: command(config, text) })],
-  ['env', env],
-  ['expose', expose],
-  ['healthcheck', healthcheck],
-  ['label', label],
-  ['onbuild', onbuild],
-  ['stopsignal', (config, text, variables) => ({ ...config, StopSignal: expandChange(text, variables) })],
-  ['user', (config, text, variables) => ({ ...config, User: expandChange(text, variables) })],
-  ['volume', volume],
-  ['workdir', workdir],
+const readers = new Map<string, (instruction: Instruction) => Change>([
+  ['cmd', readCommand],
+  ['entrypoint', readEntrypoint],
+  ['env', readEnv],
+  ['expose', readExpose],
+  ['healthcheck', readHealthcheck],
+  ['label', readLabel],
+  ['onbuild', readOnbuild],
+  ['stopsignal', readStopSignal],
+  ['user', readUser],
+  ['volume', readVolume],
+  ['workdir', readWorkdir],
 ])
 
 /** What `changed` leaves unset, filled in from what it was made of (moby daemon/commit.go, merge). */

@@ -10,6 +10,7 @@ import { ContainerConfig } from '../spec/container-config.ts'
 import { EngineError } from '../spec/errors.ts'
 import { digest, type ContainerId, type Digest } from '../spec/ids.ts'
 import type { HistoryEntry, Platform } from '../spec/image-types.ts'
+import { storedConfig } from './config-shape.ts'
 import { applyChanges, mergeConfig } from './image-changes.ts'
 import type { ImageMaker, LayerFile } from './image-maker.ts'
 import { mediaTypes, type ImageRecord } from './image-record.ts'
@@ -171,18 +172,6 @@ function platformFields(platform: Platform): Record<string, unknown> {
 function encode(document: Record<string, unknown>): Buffer {
   const sorted = Object.entries(document).sort(([a], [b]) => (a < b ? -1 : 1))
   return Buffer.from(JSON.stringify(Object.fromEntries(sorted)))
-}
-
-/** The configuration without the fields that Go leaves out when they are empty. */
-function storedConfig(config: ContainerConfig): Record<string, unknown> {
-  const optional = ['ExposedPorts', 'Healthcheck', 'ArgsEscaped', 'NetworkDisabled', 'MacAddress']
-  const more = ['StopSignal', 'StopTimeout', 'Shell']
-  const omitted = new Set([...optional, ...more])
-  return Object.fromEntries(
-    Object.entries(config).filter(
-      ([key, value]) => !omitted.has(key) || (value !== null && value !== '' && value !== false),
-    ),
-  )
 }
 
 /** Writes a tar to a new file; answers its digest. */

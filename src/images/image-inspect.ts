@@ -3,8 +3,8 @@ import type { LayerStore } from '../layers/layer-store.ts'
 import { zeroTime, parseTimeNs } from '../lib/clock.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { Digest } from '../spec/ids.ts'
-import type { ContainerConfig } from '../spec/container-config.ts'
 import type { ImageHistoryItem, ImageInspect, Platform } from '../spec/image-types.ts'
+import { shownConfig } from './config-shape.ts'
 import { imageBytes, tagsOf } from './image-list.ts'
 import type { ImageRecord } from './image-record.ts'
 import type { ImageStore } from './image-store.ts'
@@ -96,27 +96,5 @@ function nameSteps(images: ImageStore, image: ImageRecord, items: ImageHistoryIt
     const tags = tagsOf(images, step.id)
     item.Tags = tags.length === 0 ? null : tags
     step = step.parent === undefined ? undefined : images.get(step.parent)
-  }
-}
-
-/** Fields that Docker always shows, and the rest where they are set. */
-function shownConfig(config: ContainerConfig): Partial<ContainerConfig> {
-  const { User, Env, Cmd, Volumes, WorkingDir, Entrypoint, OnBuild, Labels } = config
-  const { ExposedPorts, Healthcheck, ArgsEscaped, StopSignal, StopTimeout, Shell } = config
-  return {
-    User,
-    ...(ExposedPorts === null ? {} : { ExposedPorts }),
-    Env,
-    Cmd,
-    ...(Healthcheck === null ? {} : { Healthcheck }),
-    ...(ArgsEscaped ? { ArgsEscaped } : {}),
-    Volumes,
-    WorkingDir,
-    Entrypoint,
-    OnBuild,
-    Labels,
-    ...(StopSignal === '' ? {} : { StopSignal }),
-    ...(StopTimeout === null ? {} : { StopTimeout }),
-    ...(Shell === null ? {} : { Shell }),
   }
 }

@@ -281,7 +281,7 @@ async function commit(commits: Committing | undefined, x: Exchange): Promise<voi
   if (commits === undefined)
     throw new EngineError('notImplemented', 'committing containers is not supported yet')
   const body = await x.jsonValue()
-  const config = body === undefined || body === null ? undefined : decodeJson(ContainerConfig, body, 'Config')
+  const config = decodeJson(ContainerConfig, body, 'Config')
   const id = await commits.commit({
     container: x.text('container'),
     repository: x.text('repo'),
@@ -290,7 +290,14 @@ async function commit(commits: Committing | undefined, x: Exchange): Promise<voi
     author: x.text('author'),
     pause: x.flag('pause', true),
     changes: x.query.getAll('changes'),
-    config,
+    config: hasField(body, config) ? config : undefined,
   })
   x.sendJson(201, { Id: id })
+}
+
+/** Whether a body names any of a configuration's fields: one that doesn't is as good as none. */
+function hasField(body: unknown, config: ContainerConfig): boolean {
+  if (typeof body !== 'object' || body === null) return false
+  const fields = new Set(Object.keys(config).map((key) => key.toLowerCase()))
+  return Object.keys(body).some((key) => fields.has(key.toLowerCase()))
 }
