@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { tarHeader } from '../src/lib/tar-format.ts'
 import { busyboxImage, imageArchive, tarOf } from '../tools/images/busybox.ts'
 import type { Part } from './engine-parts.ts'
@@ -98,8 +98,8 @@ async function copyUp(engines: Engine[]): Promise<Line[]> {
 }
 
 /**
- * Both ways, into a container that runs. Every run writes to a place of its own: a file system that has just removed as
- * many files is several times slower for a while, which is not the engines' doing.
+ * Both ways, into a container that runs. Many files go to a new place every time: a file system that has just removed
+ * as many is several times slower for a while, which is not the engines' doing.
  */
 async function copies(engines: Engine[]): Promise<Line[]> {
   const root = mkdtempSync(join(tmpdir(), 'wharf-bench-cp-'))
@@ -119,14 +119,20 @@ async function copies(engines: Engine[]): Promise<Line[]> {
       [`${copiedFiles.toLocaleString('en')} files`, tree],
     ] as const) {
       let count = 0
-      const source = basename(path)
-      const into = await interleaved(engines, 5, (engine) =>
-        timeMs(engine, ['cp', path, `bench-cp:/${source}-${count++}`]),
-      )
-      for (const engine of engines) cli(engine, ['cp', path, `bench-cp:/${source}`])
-      const out = await interleaved(engines, 5, (engine) =>
-        timeMs(engine, ['cp', `bench-cp:/${source}`, join(root, `out-${source}-${count++}`)]),
-      )
+      // One file is written where it was; of many, each run has a place of its own.
+      const place = (name: string) => (path === big ? name : `${name}-${count++}`)
+      const into = await interleaved(engines, 5, (engine) => {
+        const target = place('/target')
+        if (path === big) cli(engine, ['exec', 'bench-cp', 'rm', '-f', target])
+        return timeMs(engine, ['cp', path, `bench-cp:${target}`])
+      })
+      for (const engine of engines) cli(engine, ['cp', path, 'bench-cp:/source'])
+      const out = await interleaved(engines, 5, (engine) => {
+        const target = place(join(root, 'out'))
+        rmSync(target, { force: true })
+        return timeMs(engine, ['cp', 'bench-cp:/source', target])
+      })
+      for (const engine of engines) cli(engine, ['exec', 'bench-cp', 'rm', '-rf', '/source'])
       lines.push(line(`cp of a ${what} in`, into, 1 / 2), line(`cp of a ${what} out`, out, 1 / 2))
     }
     return lines
