@@ -5,10 +5,10 @@
  * removal of an image and a load of the same may run side by side. What no row names goes at the next start.
  */
 import { createHash, randomBytes, type Hash } from 'node:crypto'
-import { createReadStream, renameSync, rmSync } from 'node:fs'
+import { renameSync, rmSync } from 'node:fs'
 import { link, mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Readable } from 'node:stream'
+import { readAhead } from '../lib/read-ahead.ts'
 import { syncDirectory } from '../lib/sync-directory.ts'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import { digest, isDigest, type Digest, type DigestAlgorithm } from '../spec/ids.ts'
@@ -118,9 +118,9 @@ export class ContentStore {
     }
   }
 
-  /** A blob's bytes as a stream. */
-  stream(id: Digest): Readable {
-    return createReadStream(this.path(id), { highWaterMark: 512 * 1024 })
+  /** A blob's bytes. A piece is valid until the next is asked for. */
+  pieces(id: Digest): AsyncIterable<Buffer> {
+    return readAhead(this.path(id))
   }
 
   /** Starts writing a blob. The algorithm is that of the digest it will be published under. */

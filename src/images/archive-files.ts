@@ -4,11 +4,12 @@
  * only keys: nothing of the archive becomes a path on the host.
  */
 import { posix } from 'node:path'
-import { open, readFile, rm, stat } from 'node:fs/promises'
+import { open, readFile, rm, stat, type FileHandle } from 'node:fs/promises'
 import type { ContentStore } from '../content/content-store.ts'
 import { decompressUpTo } from '../lib/decompress.ts'
 import { TarError } from '../lib/tar-format.ts'
 import { readTar, type TarEntry } from '../lib/tar-stream.ts'
+import { writePieces } from '../lib/write-pieces.ts'
 import { EngineError } from '../spec/errors.ts'
 
 const maxFiles = 100_000
@@ -23,6 +24,8 @@ export class ArchiveFiles implements AsyncDisposable {
   readonly #links = new Map<string, string>()
   /** Files that have become blobs, by their ingest path. */
   readonly #moved = new Map<string, string>()
+
+  readonly #writer = new BufferedWriter()
 
   constructor(content: ContentStore) {
     this.#content = content
@@ -83,9 +86,8 @@ export class ArchiveFiles implements AsyncDisposable {
     this.#files.set(name, path)
     const file = await open(path, 'wx', 0o600)
     try {
-      const writer = new BufferedWriter((chunks, position) => file.writev(chunks, position))
-      for await (const { position, bytes } of content) await writer.write(bytes, position)
-      await writer.flush()
+      for await (const { position, bytes } of content) await this.#writer.write(file, bytes, position)
+      await this.#writer.flush(file)
       if (header.sparse !== undefined) await file.truncate(header.size)
     } finally {
       await file.close()
@@ -102,47 +104,52 @@ export class ArchiveFiles implements AsyncDisposable {
 
 const bufferBytes = 1 << 20
 
-/** Gathers small chunks, so that a file costs a few calls to the thread pool instead of one a chunk. */
+/**
+ * Gathers small pieces, and fills one buffer while the other is being written. The two are used for all files: the
+ * pieces themselves need not outlive a call.
+ */
 class BufferedWriter {
-  readonly #write: (chunks: Buffer[], position: number) => Promise<{ bytesWritten: number }>
-  #chunks: Buffer[] = []
-  #length = 0
+  readonly #buffers = [Buffer.allocUnsafeSlow(bufferBytes), Buffer.allocUnsafeSlow(bufferBytes)]
+  #turn = 0
+  #filled = 0
   #position = 0
+  #writing = Promise.resolve()
 
-  constructor(write: (chunks: Buffer[], position: number) => Promise<{ bytesWritten: number }>) {
-    this.#write = write
-  }
-
-  async write(bytes: Buffer, position: number): Promise<void> {
-    if (position !== this.#position + this.#length) {
-      await this.flush()
+  async write(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+    if (position !== this.#position + this.#filled) {
+      await this.#turnOver(file)
       this.#position = position
     }
-    this.#chunks.push(bytes)
-    this.#length += bytes.length
-    if (this.#length >= bufferBytes) await this.flush()
-  }
-
-  async flush(): Promise<void> {
-    let chunks = this.#chunks
-    this.#chunks = []
-    this.#length = 0
-    while (chunks.length > 0) {
-      const { bytesWritten } = await this.#write(chunks, this.#position)
-      this.#position += bytesWritten
-      chunks = after(chunks, bytesWritten)
+    for (let at = 0; at < bytes.length;) {
+      const count = bytes.copy(this.#current, this.#filled, at)
+      at += count
+      this.#filled += count
+      if (this.#filled === bufferBytes) await this.#turnOver(file)
     }
   }
-}
 
-/** What is left of chunks after so many bytes. */
-function after(chunks: Buffer[], bytes: number): Buffer[] {
-  let left = bytes
-  return chunks.flatMap((chunk) => {
-    const gone = Math.min(left, chunk.length)
-    left -= gone
-    return gone === chunk.length ? [] : [chunk.subarray(gone)]
-  })
+  /** Resolves when everything is in the file; the next bytes may be another file's. */
+  async flush(file: FileHandle): Promise<void> {
+    await this.#turnOver(file)
+    await this.#writing
+    this.#position = 0
+  }
+
+  get #current(): Buffer {
+    return this.#buffers[this.#turn] ?? Buffer.alloc(0)
+  }
+
+  async #turnOver(file: FileHandle): Promise<void> {
+    await this.#writing
+    if (this.#filled === 0) return
+    const piece = this.#current.subarray(0, this.#filled)
+    this.#writing = writePieces(file, [piece], this.#position)
+    // Awaited before the next one and at the end.
+    this.#writing.catch(() => {})
+    this.#position += piece.length
+    this.#filled = 0
+    this.#turn = 1 - this.#turn
+  }
 }
 
 function clean(name: string): string {

@@ -3,7 +3,6 @@
  * kept, so that what is loaded elsewhere has the same digests; nothing is copied, and the same images give the same
  * bytes.
  */
-import { Readable } from 'node:stream'
 import type { Blob, ContentStore } from '../content/content-store.ts'
 import { tarHeader } from '../lib/tar-format.ts'
 import { writeTar, type TarSource } from '../lib/tar-stream.ts'
@@ -113,21 +112,21 @@ function parseTagged(text: string): Reference | undefined {
   return text.includes('@') ? undefined : parseReference(text)
 }
 
-/** The archive as a stream. The blobs are held until it ends. */
-export function saveImages(sources: SaveSources, saved: readonly Saved[], signal: AbortSignal): Readable {
-  return Readable.from(archiveBytes(sources, saved), { objectMode: false, signal })
-}
-
-async function* archiveBytes(
+/** The archive's bytes; a piece is valid until the next is asked for. The blobs are held until they end. */
+export async function* saveImages(
   { images, content }: SaveSources,
   saved: readonly Saved[],
+  signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
   const held = saved.flatMap(({ members, target }) => [
     ...members.flatMap(({ image }) => blobsOf(image)),
     ...(target === undefined ? [] : documentsOf(target)),
   ])
   using _lease = content.lease(held)
-  yield* writeTar(entries({ images, content }, saved))
+  for await (const piece of writeTar(entries({ images, content }, saved))) {
+    signal.throwIfAborted()
+    yield piece
+  }
 }
 
 function* entries({ images, content }: SaveSources, saved: readonly Saved[]): Generator<TarSource> {
@@ -146,7 +145,7 @@ function* entries({ images, content }: SaveSources, saved: readonly Saved[]): Ge
   for (const algorithm of [...algorithms].sort()) yield directory(`blobs/${algorithm}/`)
   for (const { digest, size } of [...blobs.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1))) {
     const header = tarHeader({ name: blobName(digest), type: 'file', size })
-    yield { header, content: content.stream(digest) }
+    yield { header, content: content.pieces(digest) }
   }
   yield document('index.json', indexOf(saved))
   yield document('manifest.json', saved.map(dockerEntry))

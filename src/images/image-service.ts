@@ -2,7 +2,6 @@
  * Images as the API's routes see them: one method an operation of the Engine API. Each decodes nothing, encodes
  * nothing and throws EngineErrors with Docker's texts. A `name` is a reference, an id or an id prefix.
  */
-import type { Readable } from 'node:stream'
 import type { ContentStore } from '../content/content-store.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
 import type { OverlayRootfsStore } from '../layers/rootfs-store.ts'
@@ -168,8 +167,15 @@ export class ImageService {
     await this.#loader.load(archive, request, signal)
   }
 
-  /** The archive of some images. Throws before the first byte when one is not there. */
-  async save(names: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable> {
+  /**
+   * The archive of some images. Throws before the first byte when one is not there. A piece is valid until the next is
+   * asked for.
+   */
+  async save(
+    names: string[],
+    platforms: Platform[],
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
     const saved = findSaved(this.#options.images, names, platforms)
     for (const { image } of saved) this.#emit('save', image.id, image.id)
     return saveImages(this.#options, saved, signal)

@@ -9,7 +9,7 @@ import { open, rm, stat, type FileHandle } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import type { ContentStore } from '../content/content-store.ts'
 import { GrowingFile } from '../layers/growing-file.ts'
-import { ExternalGarbage } from '../lib/external-garbage.ts'
+import { releaseBuffer } from '../lib/release-buffer.ts'
 import { abortable, type Semaphore } from '../lib/mutex.ts'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import type { Descriptor } from '../spec/image-types.ts'
@@ -33,9 +33,6 @@ export type DownloadsOptions = {
   maxAttempts: () => number
 }
 
-/** What a download needs; all share one count of garbage. */
-type DownloadOptions = DownloadsOptions & { garbage: ExternalGarbage }
-
 const bufferBytes = 512 * 1024
 const reportEveryMs = 100
 const firstBackOffSeconds = 1
@@ -43,11 +40,11 @@ const maxBackOffSeconds = 32
 
 /** All downloads under way. */
 export class Downloads {
-  readonly #options: DownloadOptions
+  readonly #options: DownloadsOptions
   readonly #running = new Map<string, Download>()
 
   constructor(options: DownloadsOptions) {
-    this.#options = { ...options, garbage: new ExternalGarbage() }
+    this.#options = options
   }
 
   /** Removes what pulls have left long ago. */
@@ -91,7 +88,7 @@ export class Download {
   readonly path: string
   readonly file = new GrowingFile()
   readonly #blob: Descriptor
-  readonly #options: DownloadOptions
+  readonly #options: DownloadsOptions
   readonly #abort = new AbortController()
   readonly #listeners: ((state: DownloadState) => void)[] = []
   readonly #opened = Promise.withResolvers<void>()
@@ -100,7 +97,7 @@ export class Download {
   #failure: unknown
   #isWrong = false
 
-  constructor(blob: Descriptor, path: string, options: DownloadOptions) {
+  constructor(blob: Descriptor, path: string, options: DownloadsOptions) {
     this.#blob = blob
     this.path = path
     this.#options = options
@@ -228,8 +225,6 @@ export class Download {
         skip -= chunk.length - bytes.length
         left -= bytes.length
         if (left < 0) throw tooLong(this.#blob)
-        // Copied at once, so that what the socket gave is garbage while it is young.
-        this.#options.garbage.add(chunk.length)
         for (let at = 0; at < bytes.length;) {
           const count = bytes.copy(buffer, filled, at)
           at += count
@@ -238,6 +233,7 @@ export class Download {
           yield buffer
           filled = 0
         }
+        releaseBuffer(chunk)
       }
     } catch (error) {
       // What has come is kept before the failure counts.

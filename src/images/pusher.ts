@@ -3,11 +3,10 @@
  * then the configuration, then the manifest. An image that came from a registry goes up exactly as it came. Of
  * another one, layers are compressed on the way and the manifest is made; the same image gives the same digest.
  */
-import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { Readable } from 'node:stream'
 import { digestOf, type Blob, type ContentStore } from '../content/content-store.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
+import { readAhead } from '../lib/read-ahead.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { EngineError } from '../spec/errors.ts'
 import { digest, type Digest } from '../spec/ids.ts'
@@ -185,7 +184,7 @@ export class Pusher {
     const config = Buffer.from(images.configText(image.id))
     const configBlob = { digest: image.id, size: config.length }
     if (!(await repository.hasBlob(image.id, signal))) {
-      await this.#retrying(signal, () => repository.upload(configBlob, () => Readable.from([config]), signal))
+      await this.#retrying(signal, () => repository.upload(configBlob, () => once(config), signal))
     }
     const manifest = await this.#manifest(push, configBlob, layers)
     await this.#retrying(signal, () => repository.putManifest(tagOrDigest, manifest, signal))
@@ -272,9 +271,7 @@ export class Pusher {
   async #pushBlob(push: Push, blob: Blob, path: string, line: LayerProgress): Promise<void> {
     const { repository, signal } = push
     if (await this.#isThere(push, blob, line)) return
-    await this.#retrying(signal, () =>
-      repository.upload(blob, () => Readable.from(counted(path, blob, line)), signal),
-    )
+    await this.#retrying(signal, () => repository.upload(blob, () => counted(path, blob, line), signal))
     line.say('Pushed')
   }
 
@@ -327,11 +324,14 @@ function isCompressed(mediaType: string): boolean {
   return /\+gzip$|\+zstd$|\.gzip$/.test(mediaType)
 }
 
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  yield bytes
+}
+
 async function* counted(path: string, blob: Blob, line: LayerProgress): AsyncGenerator<Buffer, void, void> {
   let bytes = 0
   let reported = 0
-  for await (const chunk of createReadStream(path, { highWaterMark: 256 * 1024 })) {
-    if (!Buffer.isBuffer(chunk)) continue
+  for await (const chunk of readAhead(path)) {
     yield chunk
     bytes += chunk.length
     if (Date.now() - reported >= reportEveryMs || bytes === blob.size) {

@@ -5,7 +5,6 @@
  */
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { Readable } from 'node:stream'
 import { EngineError } from '../spec/errors.ts'
 import { parseChallenges, type Challenge } from './registry-challenge.ts'
 import type { Endpoint } from './registry-endpoints.ts'
@@ -22,7 +21,7 @@ export type RegistryRequest = {
   headers?: Readonly<Record<string, string>>
   body?: Buffer
   /** Opens a large body; again when it has to be sent again. Its length is in the headers. */
-  stream?: () => Readable
+  stream?: () => AsyncIterable<Uint8Array>
   /** Answers that are no failure, beside 2xx. */
   accept?: readonly number[]
 }

@@ -1,6 +1,5 @@
 /** One repository of a registry: its manifests, blobs and tags (OCI distribution specification). */
 import type { IncomingMessage } from 'node:http'
-import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import { EngineError } from '../spec/errors.ts'
 import { goList, goString, goStruct } from '../spec/go-json.ts'
@@ -145,7 +144,7 @@ export class RegistryRepository {
   /** Uploads a blob whole. `open` gives its bytes, again when it has to be sent again. */
   async upload(
     blob: { digest: Digest; size: number },
-    open: () => Readable,
+    open: () => AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<void> {
     const started = await this.client.request(

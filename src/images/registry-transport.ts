@@ -4,12 +4,16 @@
  * caller's (`registry-client.ts`).
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import {
+  Agent as HttpAgent,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingMessage,
+} from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { rootCertificates } from 'node:tls'
+import { written } from '../lib/output.ts'
 import { errorCode } from '../spec/errors.ts'
 import type { RegistrySettings } from './registry-endpoints.ts'
 import { connectionError } from './registry-errors.ts'
@@ -19,8 +23,8 @@ export type HttpRequest = {
   method: string
   url: URL
   headers: Readonly<Record<string, string>>
-  /** A stream comes with its length in the headers, or goes out chunked. */
-  body?: Buffer | Readable
+  /** A stream comes with its length in the headers, or goes out chunked; a piece is used when the next is asked for. */
+  body?: Buffer | AsyncIterable<Uint8Array>
   verify: boolean
 }
 
@@ -64,7 +68,7 @@ export class RegistryTransport implements Disposable {
     outgoing.on('response', resolve)
     if (body === undefined || Buffer.isBuffer(body)) outgoing.end(body)
     // An answer may come before all of the body is sent; then the answer counts.
-    else pipeline(body, outgoing).catch(reject)
+    else sendBody(body, outgoing).catch(reject)
     try {
       return await promise
     } catch (error) {
@@ -158,4 +162,14 @@ function systemCertificates(): readonly string[] {
     }
   }
   return rootCertificates
+}
+
+async function sendBody(pieces: AsyncIterable<Uint8Array>, outgoing: ClientRequest): Promise<void> {
+  try {
+    for await (const piece of pieces) await written(outgoing, piece)
+    outgoing.end()
+  } catch (error) {
+    outgoing.destroy(error instanceof Error ? error : new Error(String(error)))
+    throw error
+  }
 }

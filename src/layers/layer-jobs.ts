@@ -10,7 +10,7 @@ import { startWriting, syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
 import { errorCode } from '../spec/errors.ts'
 import { openCompressed } from '../lib/decompress.ts'
-import { ExternalGarbage } from '../lib/external-garbage.ts'
+import { releaseBuffer } from '../lib/release-buffer.ts'
 import type { JobContext } from '../lib/worker-jobs.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
@@ -128,16 +128,17 @@ async function unpack(
     job.growing === undefined
       ? hashedFile(job.source, job.made === undefined ? blobHash : undefined, counted)
       : hashedGrowingFile(job.source, job.growing, { hash: blobHash, counted, context })
-  const garbage = new ExternalGarbage()
   const { isCompressed, plain } = await openCompressed(source)
   // What is not compressed has been hashed on its way in.
   const isHashed = job.made !== undefined || (!isCompressed && job.algorithm === job.plainAlgorithm)
   for await (const chunk of plain) {
     context.check()
-    garbage.add(chunk.length)
     if (!isHashed) tarHash.update(chunk)
-    if (writer === undefined || decoder.ended) continue
-    for (const event of decoder.push(chunk)) writer.handle(event)
+    if (writer !== undefined && !decoder.ended) {
+      for (const event of decoder.push(chunk)) writer.handle(event)
+    }
+    // What is not compressed comes in buffers that go round.
+    if (isCompressed) releaseBuffer(chunk)
   }
   if (writer !== undefined) decoder.finish()
   const written = writer?.finish() ?? { size: 0, implied: [] }

@@ -1,6 +1,7 @@
 /**
  * Decompression by what the bytes say they are: gzip (also of several members), zstd (also of several frames), xz
- * and bzip2 (through their tools, as these are rare), or nothing. Streamed; zlib works on a pool thread meanwhile.
+ * and bzip2 (through their tools, as these are rare), or nothing. Streamed; zlib works on a pool thread meanwhile. A
+ * piece of the source has been used when the next one is asked for.
  */
 import { spawn } from 'node:child_process'
 import type { Duplex, Writable } from 'node:stream'
@@ -73,7 +74,8 @@ async function peek(source: ByteSource): Promise<{ start: Buffer; rest: AsyncGen
   while (length < compressionMagicBytes) {
     const next = await iterator.next()
     if (next.done === true) break
-    held.push(next.value)
+    // Held while others are asked for.
+    held.push(next.value.length < compressionMagicBytes ? Buffer.from(next.value) : next.value)
     length += next.value.length
   }
   return { start: Buffer.concat(held).subarray(0, compressionMagicBytes), rest: after(held, iterator) }
@@ -108,7 +110,7 @@ async function feed(stream: Writable, source: AsyncIterable<Buffer>): Promise<vo
   try {
     for await (const chunk of source) {
       if (stream.destroyed) return
-      if (!stream.write(chunk)) await drained(stream)
+      await taken(stream, chunk)
     }
     stream.end()
   } catch (error) {
@@ -116,14 +118,13 @@ async function feed(stream: Writable, source: AsyncIterable<Buffer>): Promise<vo
   }
 }
 
-/** Resolves when the stream takes more, or is gone. */
-async function drained(stream: Writable): Promise<void> {
+/** Resolves when the stream has used the chunk, or is gone. */
+async function taken(stream: Writable, chunk: Buffer): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   const done = () => resolve()
-  stream.once('drain', done)
   stream.once('close', done)
-  if (!stream.closed) await promise
-  stream.off('drain', done)
+  stream.write(chunk, done)
+  await promise
   stream.off('close', done)
 }
 

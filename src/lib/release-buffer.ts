@@ -13,3 +13,13 @@ export function releaseBuffer(buffer: Uint8Array): void {
   const isWhole = memory instanceof ArrayBuffer && memory.byteLength === buffer.byteLength
   if (isWhole && buffer.byteLength > 0) memory.transfer(0)
 }
+
+/** The pieces of a stream, each valid until the next is asked for; `source` may not hold them either. */
+export async function* released<Piece extends Uint8Array>(
+  source: AsyncIterable<Piece>,
+): AsyncGenerator<Piece, void, void> {
+  for await (const piece of source) {
+    yield piece
+    releaseBuffer(piece)
+  }
+}

@@ -45,7 +45,8 @@ export class ZstdFrameSplitter {
       } else if (this.#step === 'skip') {
         if (this.#need === 0) this.#go('magic', 4)
       } else {
-        this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes])
+        // A copy: the chunk need not outlive the call.
+        this.#held = Buffer.concat([this.#held, bytes])
         if (this.#need === 0) this.#number(pieces)
       }
     }
@@ -75,7 +76,7 @@ export class ZstdFrameSplitter {
   }
 
   #number(pieces: ZstdPiece[]): void {
-    const held = Buffer.from(this.#held)
+    const held = this.#held
     if (this.#step === 'magic') return this.#magic(held, pieces)
     if (this.#step === 'skipSize') {
       const size = held.readUInt32LE(0)

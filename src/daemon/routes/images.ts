@@ -1,6 +1,4 @@
 /** Images: list, look at, name, remove, and the streams of pull, push, load, save and import. */
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { ContainerConfig } from '../../spec/container-config.ts'
 import { EngineError, errorMessage } from '../../spec/errors.ts'
 import type {
@@ -12,6 +10,8 @@ import type {
   ProgressMessage,
 } from '../../spec/image-types.ts'
 import { decodeJson } from '../../lib/http-json.ts'
+import { written } from '../../lib/output.ts'
+import { released } from '../../lib/release-buffer.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Route } from '../router.ts'
 import { adaptImageInspect, adaptImageList } from '../versions-image.ts'
@@ -52,7 +52,7 @@ export interface ImageOperations {
     request: { quiet: boolean; platforms: readonly Platform[]; report: (message: ProgressMessage) => void },
     signal: AbortSignal,
   ): Promise<void>
-  save(references: string[], platforms: Platform[], signal: AbortSignal): Promise<Readable>
+  save(references: string[], platforms: Platform[], signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
   import(
     archive: AsyncIterable<Uint8Array>,
     options: ImportOptions,
@@ -211,7 +211,8 @@ async function save(images: ImageOperations, x: Exchange, names: string[]): Prom
   const wanted = names.flatMap((name) => name.split(',')).filter((name) => name !== '')
   const tar = await images.save(wanted, platformsOf(x), x.signal)
   x.startStream('application/x-tar')
-  await pipeline(tar, x.response)
+  for await (const piece of tar) await written(x.response, piece)
+  x.response.end()
 }
 
 /** Runs work that reports progress. A failure before the first message is an ordinary error. */
@@ -235,9 +236,14 @@ export async function withProgress(
   x.response.end()
 }
 
+/** The request's body in pieces whose memory is given back when the next is asked for. */
+function bodyOf(x: Exchange): AsyncIterable<Buffer> {
+  return released(x.request)
+}
+
 async function load(images: Pick<ImageOperations, 'load'>, x: Exchange): Promise<void> {
   const options = { quiet: x.flag('quiet', true), platforms: x.version >= 48 ? platformsOf(x) : [] }
-  await withProgress(x, (report) => images.load(x.request, { ...options, report }, x.signal))
+  await withProgress(x, (report) => images.load(bodyOf(x), { ...options, report }, x.signal))
 }
 
 async function create(images: ImageOperations, registry: Pulling, x: Exchange): Promise<void> {
@@ -261,7 +267,7 @@ async function create(images: ImageOperations, registry: Pulling, x: Exchange): 
     platform: x.text('platform'),
   }
   await withProgress(x, async (progress) => {
-    const archive = source === '-' ? x.request : await registry.archive(source, progress, x.signal)
+    const archive = source === '-' ? bodyOf(x) : await registry.archive(source, progress, x.signal)
     await images.import(archive, options, progress, x.signal)
   })
 }
