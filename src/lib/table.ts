@@ -4,15 +4,12 @@
  * padding, at least `minWidth`. Text after a line's last tab belongs to no column.
  */
 
+import { displayWidth } from './display-width.ts'
+
 /** Width and padding of columns; Docker's lists use 10 and 3. */
 export type TableOptions = { minWidth: number; padding: number }
 
 const listTable: TableOptions = { minWidth: 10, padding: 3 }
-
-function textWidth(text: string): number {
-  // Characters beyond the first plane are two units each.
-  return /[\ud800-\udbff]/.test(text) ? Array.from(text).length : text.length
-}
 
 /** Aligns lines of tab-terminated cells. Empty cells of a column that is empty throughout take no room. */
 export function alignColumns(text: string, options: TableOptions = listTable): string {
@@ -25,7 +22,7 @@ export function alignColumns(text: string, options: TableOptions = listTable): s
       let line = ''
       cells.forEach((cell, column) => {
         const width = widths[column]
-        line += column === last || width === undefined ? cell : cell + ' '.repeat(width - textWidth(cell))
+        line += column === last || width === undefined ? cell : cell + ' '.repeat(width - displayWidth(cell))
       })
       output.push(line)
     }
@@ -45,7 +42,7 @@ export function alignColumns(text: string, options: TableOptions = listTable): s
       for (; end < to; end++) {
         const cells = lines[end]
         if (cells === undefined || column >= cells.length - 1) break
-        const cell = textWidth(cells[column] ?? '')
+        const cell = displayWidth(cells[column] ?? '')
         width = Math.max(width, cell + options.padding)
         if (cell > 0) discardable = false
       }

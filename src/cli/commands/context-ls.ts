@@ -1,4 +1,5 @@
 /** `context ls`. */
+import { ellipsis } from '../../lib/display-width.ts'
 import { flag } from '../../lib/flags.ts'
 import { errorMessage } from '../../spec/errors.ts'
 import type { Cli } from '../cli.ts'
@@ -20,7 +21,7 @@ const contextList: ListFormat<ContextRow> = {
     DockerEndpoint: { header: 'DOCKER ENDPOINT', value: (row) => row.host },
     Error: {
       header: 'ERROR',
-      value: (row) => (row.error.length > 45 ? `${row.error.slice(0, 44)}…` : row.error),
+      value: (row) => ellipsis(row.error, 45),
     },
   },
   table: '{{.Name}}{{if .Current}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}',

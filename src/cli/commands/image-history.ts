@@ -1,5 +1,6 @@
 /** `history`. */
 import { flag } from '../../lib/flags.ts'
+import { ellipsis } from '../../lib/display-width.ts'
 import { humanDuration } from '../../lib/duration.ts'
 import { humanSize } from '../../lib/units.ts'
 import type { ImageHistoryItem } from '../../spec/image-types.ts'
@@ -14,7 +15,7 @@ function historyList(options: { truncate: boolean; human: boolean }): ListFormat
     new Date(row.Created * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
   const since = (row: ImageHistoryItem) =>
     row.Created <= 0 ? 'N/A' : `${humanDuration(Date.now() - row.Created * 1000)} ago`
-  const cut = (text: string) => (options.truncate && text.length > 45 ? `${text.slice(0, 44)}…` : text)
+  const cut = (text: string) => (options.truncate ? ellipsis(text, 45) : text)
   return {
     type: '*image.historyContext',
     fields: {

@@ -1,4 +1,5 @@
 /** `search`: repositories of the Hub, or of another registry's index. */
+import { ellipsis } from '../../lib/display-width.ts'
 import { encodeFilters } from '../../client/engine-client.ts'
 import { flag } from '../../lib/flags.ts'
 import { defineCommand } from '../command.ts'
@@ -20,10 +21,7 @@ const maxDescription = 45
 
 function description({ found, whole }: Row): string {
   const line = found.description.replaceAll('\n', ' ').replaceAll('\r', ' ')
-  const characters = Array.from(line)
-  return whole || characters.length <= maxDescription
-    ? line
-    : `${characters.slice(0, maxDescription - 1).join('')}…`
+  return whole ? line : ellipsis(line, maxDescription)
 }
 
 function mark(value: boolean, json: boolean): string {

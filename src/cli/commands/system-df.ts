@@ -1,4 +1,6 @@
 /** `system df`. */
+import { ellipsis } from '../../lib/display-width.ts'
+import { quoteGo } from '../../lib/go-quote.ts'
 import { flag } from '../../lib/flags.ts'
 import { humanDuration } from '../../lib/duration.ts'
 import { humanSize } from '../../lib/units.ts'
@@ -113,7 +115,7 @@ const containerList: ListFormat<ContainerSummary> = {
     Image: { header: 'IMAGE', value: (row) => row.Image },
     Command: {
       header: 'COMMAND',
-      value: (row) => JSON.stringify(row.Command.length > 20 ? `${row.Command.slice(0, 19)}…` : row.Command),
+      value: (row) => quoteGo(ellipsis(row.Command, 20)),
     },
     LocalVolumes: {
       header: 'LOCAL VOLUMES',

@@ -1,5 +1,6 @@
 /** The rows of `ps`. */
 import type { ContainerSummary, PortSummary } from '../../spec/container-types.ts'
+import { ellipsis } from '../../lib/display-width.ts'
 import { humanDuration } from '../../lib/duration.ts'
 import { GoNil } from '../../lib/go-value.ts'
 import { quoteGo } from '../../lib/go-quote.ts'
@@ -7,13 +8,6 @@ import { humanSize } from '../../lib/units.ts'
 import type { ListFormat } from '../format.ts'
 import { goTime } from '../go-time.ts'
 import { joinLabels } from '../labels.ts'
-
-/** Cuts a text to so many characters, the last one an ellipsis. */
-function ellipsis(text: string, width: number): string {
-  if (text.length <= width) return text
-  const characters = Array.from(text)
-  return characters.length <= width ? text : `${characters.slice(0, width - 1).join('')}…`
-}
 
 /** The first twelve digits of an id. */
 export function shortId(id: string): string {

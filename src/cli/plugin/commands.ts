@@ -1,4 +1,5 @@
 /** `plugin`: managed plugins. */
+import { ellipsis } from '../../lib/display-width.ts'
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { flag } from '../../lib/flags.ts'
@@ -21,8 +22,7 @@ type Plugin = {
 }
 
 function pluginList(shorten: boolean): ListFormat<Plugin> {
-  const cut = (text: string, width: number) =>
-    shorten && text.length > width ? `${text.slice(0, width - 1)}…` : text
+  const cut = (text: string, width: number) => (shorten ? ellipsis(text, width) : text)
   return {
     type: '*formatter.pluginContext',
     fields: {
