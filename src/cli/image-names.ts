@@ -14,6 +14,9 @@ const maxRepositoryLength = 255
 
 /** Splits a reference. Throws Docker's texts for what is none. */
 export function parseImageName(text: string): ImageName {
+  if (/^[0-9a-f]{64}$/.test(text)) {
+    throw new CliError(`invalid repository name (${text}), cannot specify 64-byte hexadecimal strings`)
+  }
   const match = referencePattern.exec(text)
   if (match === null) {
     if (referencePattern.test(text.toLowerCase())) {

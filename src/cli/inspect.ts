@@ -63,7 +63,13 @@ function applyTemplate(template: Template, raw: string, shape: InspectShape): st
 }
 
 /** Where objects come from: the JSON text of one, by name. */
-export type InspectSource = { get: (name: string) => Promise<string>; shape?: InspectShape }
+export type InspectSource = { get: (name: string) => Promise<string>; shape?: ShapeOf }
+/** The shape of all, or of each by its name. */
+type ShapeOf = InspectShape | ((name: string) => InspectShape | undefined)
+
+function shapeFor({ shape }: InspectSource, name: string): InspectShape {
+  return (typeof shape === 'function' ? shape(name) : shape) ?? untyped
+}
 
 function compile(format: string): Template {
   try {
@@ -91,7 +97,7 @@ export async function inspectObjects(
       if (template === undefined) found.push(raw)
       else {
         try {
-          text += `${applyTemplate(template, raw, source.shape ?? untyped)}\n`
+          text += `${applyTemplate(template, raw, shapeFor(source, name))}\n`
         } catch (error) {
           errors.push(`template parsing error: ${errorMessage(error)}`)
         }

@@ -27,7 +27,7 @@ import type { ImageMaker } from './image-maker.ts'
 import type { ImageRecord } from './image-record.ts'
 import { ImageRemover } from './image-remover.ts'
 import type { ImageStore } from './image-store.ts'
-import { parsePlatform } from './platform.ts'
+import { parseNewPlatform } from './platform.ts'
 import { importComment } from './remote-archive.ts'
 import {
   canonicalText,
@@ -190,7 +190,7 @@ export class ImageService {
   ): Promise<void> {
     const { host } = this.#options
     const reference = targetReference(asked.repository, asked.tag)
-    const platform = asked.platform === '' ? host : parsePlatform(asked.platform, host)
+    const platform = asked.platform === '' ? host : parseNewPlatform(asked.platform, host)
     const message = asked.message === '' ? importComment(asked.source) : asked.message
     const request = { platform, message, changes: asked.changes, reference }
     const id = await this.#creator.import(archive, request, signal)
@@ -229,7 +229,7 @@ export class ImageService {
 export function targetReference(repository: string, tag: string): Reference | undefined {
   if (repository === '') return undefined
   const reference = parseReference(repository)
-  if (reference.digest !== undefined) throw new EngineError('invalid', 'cannot use digest reference')
+  if (reference.digest !== undefined) throw new EngineError('invalid', 'cannot import digest reference')
   if (familiarRepository(reference.repository) === 'sha256') {
     throw new EngineError('invalid', 'refusing to create an ambiguous tag using digest algorithm as name')
   }

@@ -1,4 +1,5 @@
 /** Which platforms a machine runs, best first, as containerd chooses (platforms.Default, platformVector). */
+import { quoteGo } from '../lib/go-quote.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { Platform } from '../spec/image-types.ts'
 
@@ -54,23 +55,49 @@ export function platformText({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter((part) => part !== undefined && part !== '').join('/')
 }
 
-const systems = ['linux', 'windows', 'darwin', 'freebsd', 'wasip1']
-const specifier = /^[A-Za-z0-9_.-]+$/
+const words = (text: string) => new Set(text.split(' '))
+const systems = words(
+  'aix android darwin dragonfly freebsd hurd illumos ios js linux macos nacl netbsd openbsd plan9 solaris wasip1 windows zos',
+)
+const architectures = words(
+  '386 amd64 amd64p32 arm armbe arm64 arm64be ppc64 ppc64le loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le ppc riscv riscv64 s390 s390x sparc sparc64 wasm',
+)
+const systemPattern = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)((?:\+[A-Za-z0-9_.-]+)*)\))?$/
+const componentPattern = /^[A-Za-z0-9_.-]+$/
 
 /** `linux/arm64/v8`, or a system or an architecture alone, as users write platforms. Throws invalid. */
 export function parsePlatform(text: string, host: Platform): Platform {
+  const refused = (why: string) => new EngineError('invalid', `${why}: invalid argument`)
+  const whole = quoteGo(text)
+  if (text.includes('*')) throw refused(`${whole}: wildcards not yet supported`)
   const parts = text.split('/')
-  if (parts.length > 3 || !parts.every((part) => specifier.test(part))) {
-    throw new EngineError(
-      'invalid',
-      `${JSON.stringify(text)} is an invalid OS component of ${JSON.stringify(text)}: OSAndVersion specifier component must match "^([A-Za-z0-9_-]+)(?:\\(([A-Za-z0-9_.-]*)((?:\\+[A-Za-z0-9_.-]+)*)\\))?$": invalid argument`,
+  for (const [index, part] of parts.entries()) {
+    const pattern = index === 0 ? systemPattern : componentPattern
+    if (pattern.test(part)) continue
+    const kind = index === 0 ? 'OS component' : 'component'
+    const specifier = index === 0 ? 'OSAndVersion specifier' : 'platform specifier'
+    throw refused(
+      `${quoteGo(part)} is an invalid ${kind} of ${whole}: ${specifier} component must match ${quoteGo(pattern.source)}`,
     )
   }
+  if (parts.length > 3) throw refused(`${whole}: cannot parse platform specifier`)
   const [first = '', architecture, variant] = parts
+  const os = first.replace(/\(.*$/, '')
   if (architecture !== undefined) {
-    return normalizePlatform({ os: first, architecture, ...(variant === undefined ? {} : { variant }) })
+    return normalizePlatform({ os, architecture, ...(variant === undefined ? {} : { variant }) })
   }
-  return systems.includes(first.toLowerCase())
-    ? normalizePlatform({ ...host, os: first })
-    : normalizePlatform({ os: 'linux', architecture: first })
+  if (systems.has(os.toLowerCase())) return normalizePlatform({ ...host, os })
+  const platform = normalizePlatform({ os: 'linux', architecture: os })
+  if (!architectures.has(platform.architecture)) {
+    throw refused(`${whole}: unknown operating system or architecture`)
+  }
+  return platform
+}
+
+/** The platform that a new image is for: a variant that goes without saying isn't said. Throws invalid. */
+export function parseNewPlatform(text: string, host: Platform): Platform {
+  const { variant, ...platform } = parsePlatform(text, host)
+  if (platform.os !== 'linux') throw new EngineError('invalid', 'operating system is not supported')
+  const isSaid = text.split('/').length === 3 || (variant !== 'v7' && variant !== 'v8')
+  return variant === undefined || !isSaid ? platform : { ...platform, variant }
 }

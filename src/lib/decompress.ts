@@ -100,6 +100,12 @@ async function* through(stream: Duplex, source: AsyncIterable<Buffer>): AsyncGen
   try {
     for await (const chunk of stream) if (Buffer.isBuffer(chunk)) yield chunk
     await feeding
+  } catch (error) {
+    // zlib calls it an unexpected end of file.
+    if (error instanceof Error && 'code' in error && error.code === 'Z_BUF_ERROR') {
+      throw new Error('unexpected EOF', { cause: error })
+    }
+    throw error
   } finally {
     stream.destroy()
     await feeding.catch(() => {})

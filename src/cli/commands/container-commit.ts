@@ -1,6 +1,7 @@
 /** `commit`: an image from a container's changes. */
 import { flag } from '../../lib/flags.ts'
 import { defineCommand } from '../command.ts'
+import { CliError } from '../errors.ts'
 import { parseImageName } from '../image-names.ts'
 
 /** See the file's description. */
@@ -15,7 +16,8 @@ export const command = defineCommand({
   completes: ['container', 'image'],
   run: async (cli, { flags, args }) => {
     const [container, reference = ''] = args
-    const name = reference === '' ? { repository: '', tag: '' } : parseImageName(reference)
+    const name = reference === '' ? { repository: '', tag: '', digest: '' } : parseImageName(reference)
+    if (name.digest !== '') throw new CliError('refusing to create a tag with a digest reference')
     const { Id } = await cli.client.json<{ Id: string }>('POST', '/commit', {
       query: {
         container,

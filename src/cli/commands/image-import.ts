@@ -29,7 +29,11 @@ export const command = defineCommand({
   count: { min: 1 },
   completes: ['file'],
   run: async (cli, { flags, args: [source = '', reference = ''] }) => {
-    const remote = source !== '-' && /^(https?|ftp):\/\//.test(source)
+    const remote = /^https?:\/\//.test(source)
+    const input = () =>
+      source === '-' ? createReadStream('', { fd: 0, highWaterMark: 1 << 20 }) : openFile(source)
+    // An archive that isn't there is told of before a name that is none.
+    const body = remote ? {} : { body: input() }
     if (reference !== '') parseImageName(reference)
     const response = await cli.client.request('POST', '/images/create', {
       query: {
@@ -40,11 +44,7 @@ export const command = defineCommand({
         platform: flags.platform.toLowerCase(),
       },
       headers: { 'Content-Type': 'application/x-tar' },
-      ...(remote
-        ? {}
-        : {
-            body: source === '-' ? createReadStream('', { fd: 0, highWaterMark: 1 << 20 }) : openFile(source),
-          }),
+      ...body,
     })
     await showProgress(jsonLines<ProgressMessage>(response), { output: cli.stdout, width: cli.columns })
   },

@@ -7,14 +7,19 @@ import { defineCommand } from '../command.ts'
 import { containerShape } from '../container/inspect-shape.ts'
 import { CliError } from '../errors.ts'
 import { inspectFormatHelp, inspectObjects } from '../inspect.ts'
+import type { InspectShape } from '../inspect.ts'
+import { imageShape } from './image-inspect.ts'
+import { networkShape } from './network-inspect.ts'
+import { volumeShape } from './volume-inspect.ts'
 
-type Kind = { name: string; path: (name: string) => string; swarm?: boolean }
+type Kind = { name: string; path: (name: string) => string; shape?: InspectShape; swarm?: boolean }
+type Found = { text: string; kind: Kind }
 
 const kinds: readonly Kind[] = [
-  { name: 'container', path: (name) => `/containers/${name}/json` },
-  { name: 'image', path: (name) => `/images/${name}/json` },
-  { name: 'network', path: (name) => `/networks/${name}` },
-  { name: 'volume', path: (name) => `/volumes/${name}` },
+  { name: 'container', path: (name) => `/containers/${name}/json`, shape: containerShape },
+  { name: 'image', path: (name) => `/images/${name}/json`, shape: imageShape },
+  { name: 'network', path: (name) => `/networks/${name}`, shape: networkShape },
+  { name: 'volume', path: (name) => `/volumes/${name}`, shape: volumeShape },
   { name: 'service', path: (name) => `/services/${name}`, swarm: true },
   { name: 'task', path: (name) => `/tasks/${name}`, swarm: true },
   { name: 'node', path: (name) => `/nodes/${name}`, swarm: true },
@@ -33,13 +38,14 @@ function isAbsence(error: unknown, kind: Kind): boolean {
   )
 }
 
-async function find(cli: Cli, name: string, options: { type: string; size: boolean }): Promise<string> {
+async function find(cli: Cli, name: string, options: { type: string; size: boolean }): Promise<Found> {
   for (const kind of kinds) {
     if (options.type !== '' && options.type !== kind.name) continue
     const path = kind.path(encodeURIComponent(name).replaceAll('%2F', '/').replaceAll('%3A', ':'))
     const query = kind.name === 'container' ? { size: options.size } : {}
     try {
-      return (await (await cli.client.request('GET', path, { query })).bytes()).toString('utf8')
+      const bytes = await (await cli.client.request('GET', path, { query })).bytes()
+      return { text: bytes.toString('utf8'), kind }
     } catch (error) {
       if (options.type !== '' || !isAbsence(error, kind)) throw error
     }
@@ -66,9 +72,14 @@ export const command = defineCommand({
       const known = names.sort().map(quoteGo).join(', ')
       throw new CliError(`unknown type: ${quoteGo(flags.type)}: must be one of ${known}`)
     }
+    const shapes = new Map<string, InspectShape | undefined>()
     await inspectObjects(cli, args, flags.format, {
-      get: async (name) => await find(cli, name, flags),
-      shape: containerShape,
+      get: async (name) => {
+        const { text, kind } = await find(cli, name, flags)
+        shapes.set(name, kind.shape)
+        return text
+      },
+      shape: (name) => shapes.get(name),
     })
   },
 })
