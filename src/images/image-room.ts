@@ -118,13 +118,11 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
   await layers.sweep()
   await content.sweep(images.needsBlob())
   const maker = new ImageMaker({ content, layers, images, pool })
-  const service = new ImageService({ ...options, clock, content, layers, images, maker, rootfs })
+  const parts = { ...options, clock, content, images, maker }
+  const service = new ImageService({ ...parts, layers, rootfs })
   const registry = opening.use(
     openRegistryRoom({
-      ...options,
-      content,
-      images,
-      maker,
+      ...parts,
       pool,
       // One worker stays free for what does not wait for a network.
       maxUnpacking: maxWorkers - 1,

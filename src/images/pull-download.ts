@@ -218,6 +218,7 @@ export class Download {
     let left = size - position
     const buffer = Buffer.allocUnsafeSlow(bufferBytes)
     let filled = 0
+    using _reads = releasingReads(answer)
     try {
       for await (const chunk of answer) {
         if (!Buffer.isBuffer(chunk)) continue
@@ -263,6 +264,16 @@ export class Download {
     this.#state = state
     for (const listener of this.#listeners) listener(state)
   }
+}
+
+/**
+ * Gives back what the connection reads for an answer: Node's HTTP client copies a body's bytes out of that before its
+ * other listeners are told. Not part of its documented interface; digests would tell if it changed.
+ */
+function releasingReads({ socket }: IncomingMessage): Disposable {
+  const release = (bytes: Buffer) => releaseBuffer(bytes)
+  socket.on('data', release)
+  return { [Symbol.dispose]: () => void socket.off('data', release) }
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {

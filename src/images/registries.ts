@@ -4,8 +4,10 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { EngineError } from '../spec/errors.ts'
+import type { Clock } from '../lib/clock.ts'
 import { Semaphore } from '../lib/mutex.ts'
 import { endpointsOf, splitRepository, type Endpoint, type RegistrySettings } from './registry-endpoints.ts'
+import { KnownEndpoints } from './known-endpoints.ts'
 import { RegistryClient } from './registry-client.ts'
 import { RegistryUnreachable } from './registry-errors.ts'
 import { RegistryRepository } from './registry-repository.ts'
@@ -17,9 +19,11 @@ import { RegistryTransport } from './registry-transport.ts'
 export class Registries implements Disposable {
   readonly #settings: () => RegistrySettings
   readonly #transport: RegistryTransport
+  readonly #known: KnownEndpoints
   #limits: { settings: RegistrySettings; downloads: Semaphore; uploads: Semaphore } | undefined
 
-  constructor(settings: () => RegistrySettings, userAgent: string) {
+  constructor(settings: () => RegistrySettings, userAgent: string, clock: Pick<Clock, 'nowMs'>) {
+    this.#known = new KnownEndpoints(clock)
     this.#settings = settings
     this.#transport = new RegistryTransport(settings, userAgent)
   }
@@ -47,7 +51,7 @@ export class Registries implements Disposable {
     const { domain, path } = splitRepository(repository)
     const { settings } = this
     const insecure = options.insecure === true ? [...settings.insecure, domain] : settings.insecure
-    const endpoints = await endpointsOf(domain, { ...settings, insecure }, path)
+    const endpoints = this.#known.ordered(await endpointsOf(domain, { ...settings, insecure }, path))
     const usable = endpoints.filter((endpoint) => options.push !== true || !endpoint.isMirror)
     let failure: unknown = new EngineError('internal', `no endpoint for ${domain}`)
     for (const [index, endpoint] of usable.entries()) {
@@ -57,6 +61,7 @@ export class Registries implements Disposable {
         return await use(new RegistryRepository(client, { domain, path: endpoint.path }))
       } catch (error) {
         failure = error
+        if (error instanceof RegistryUnreachable) this.#known.forget(endpoint)
         const isLast = index === usable.length - 1
         // What a mirror does not have, or refuses, the registry itself may give.
         const mayGoOn =
@@ -69,7 +74,8 @@ export class Registries implements Disposable {
 
   /** A client of the first endpoint of a registry that answers. */
   async connect(domain: string, auth: AuthConfig, signal: AbortSignal): Promise<RegistryClient> {
-    const endpoints = (await endpointsOf(domain, this.settings)).filter((endpoint) => !endpoint.isMirror)
+    const found = await endpointsOf(domain, this.settings)
+    const endpoints = this.#known.ordered(found.filter((endpoint) => !endpoint.isMirror))
     for (const [index, endpoint] of endpoints.entries()) {
       const client = this.#client(endpoint, auth)
       try {
@@ -108,6 +114,7 @@ export class Registries implements Disposable {
   /** Reads certificates and proxies again from now on. */
   reset(): void {
     this.#transport.reset()
+    this.#known.clear()
   }
 
   [Symbol.dispose](): void {
@@ -117,7 +124,13 @@ export class Registries implements Disposable {
   #client(endpoint: Endpoint, auth: AuthConfig): RegistryClient {
     const { maxAttempts } = this.settings
     const own = endpoint.isMirror ? anonymous : auth
-    return new RegistryClient({ endpoint, auth: own, transport: this.#transport, maxAttempts })
+    return new RegistryClient({
+      endpoint,
+      auth: own,
+      transport: this.#transport,
+      maxAttempts,
+      known: this.#known,
+    })
   }
 
   #currentLimits(): { downloads: Semaphore; uploads: Semaphore } {

@@ -10,6 +10,7 @@ import { parseChallenges, type Challenge } from './registry-challenge.ts'
 import type { Endpoint } from './registry-endpoints.ts'
 import { errorOfAnswer } from './registry-errors.ts'
 import { basicHeader, fetchToken, type AuthConfig, type Token } from './registry-tokens.ts'
+import type { KnownEndpoints } from './known-endpoints.ts'
 import type { RegistryTransport } from './registry-transport.ts'
 
 /** A request to the registry; `path` is an address or begins with `/v2/`. */
@@ -32,6 +33,7 @@ export type RegistryClientParts = {
   auth: AuthConfig
   transport: RegistryTransport
   maxAttempts: number
+  known: KnownEndpoints
 }
 
 const maxRedirects = 10
@@ -44,7 +46,9 @@ export class RegistryClient {
   readonly endpoint: Endpoint
   readonly #parts: RegistryClientParts
   readonly #tokens = new Map<string, { token: string; expiresMs: number }>()
-  #challenges: Promise<Challenge[]> | undefined
+  #challenges: Promise<readonly Challenge[]> | undefined
+  /** They are what the registry wanted a while ago. */
+  #isRemembered = false
   #identityToken = ''
 
   constructor(parts: RegistryClientParts) {
@@ -79,12 +83,21 @@ export class RegistryClient {
       if ((status >= 200 && status < 300) || request.accept?.includes(status) === true) return answer
       const wait = attempt < this.#parts.maxAttempts ? retryAfterMs(answer) : undefined
       const failure = await answerError(answer)
-      if (status === 401 && !renewed && this.#tokens.delete(scopeKey(request.scopes))) {
-        // The token may have run out before its time.
+      if (status === 401 && !renewed && this.#mayRenew(request.scopes)) {
         renewed = true
       } else if (wait !== undefined) await delay(wait, signal)
       else throw failure
     }
+  }
+
+  /** The token may have run out before its time, or the registry want something else than a while ago. */
+  #mayRenew(scopes: readonly string[]): boolean {
+    const wasRemembered = this.#isRemembered
+    if (wasRemembered) {
+      this.#parts.known.forget(this.endpoint)
+      this.#challenges = undefined
+    }
+    return this.#tokens.delete(scopeKey(scopes)) || wasRemembered
   }
 
   async #follow(request: RegistryRequest, signal: AbortSignal): Promise<IncomingMessage> {
@@ -176,8 +189,14 @@ export class RegistryClient {
     )
   }
 
-  #challengesOf(signal: AbortSignal): Promise<Challenge[]> {
+  #challengesOf(signal: AbortSignal): Promise<readonly Challenge[]> {
     if (this.#challenges === undefined) {
+      const remembered = this.#parts.known.challengesOf(this.endpoint)
+      this.#isRemembered = remembered !== undefined
+      if (remembered !== undefined) {
+        this.#challenges = Promise.resolve(remembered)
+        return this.#challenges
+      }
       const asked = this.#askChallenges(signal)
       this.#challenges = asked
       // A failure is not kept: the next request asks again.
@@ -193,14 +212,15 @@ export class RegistryClient {
     const status = answer.statusCode ?? 0
     const header = answer.headers['www-authenticate'] ?? ''
     await drain(answer)
-    if (status === 401) return parseChallenges(header)
     if (status >= 500) {
       throw new EngineError(
         'internal',
         `Get "${base.origin}/v2/": received unexpected HTTP status: ${status}`,
       )
     }
-    return []
+    const challenges = status === 401 ? parseChallenges(header) : []
+    this.#parts.known.note(this.endpoint, challenges)
+    return challenges
   }
 }
 

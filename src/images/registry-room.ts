@@ -1,4 +1,5 @@
 /** Builds what talks to registries on top of the rooms of images; see `image-room.ts`. */
+import type { Clock } from '../lib/clock.ts'
 import type { ContentStore } from '../content/content-store.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
@@ -22,6 +23,7 @@ export type RegistryRoomOptions = {
   pool: WorkerPool<LayerJob, LayerJobResult>
   database: Database
   host: Platform
+  clock: Clock
   /** Layers that may be unpacked while they come in, at the same time. */
   maxUnpacking: number
   /** What the configuration says of registries; Docker's defaults where it is absent. */
@@ -48,7 +50,7 @@ export function openRegistryRoom(
 ): Disposable & { service: RegistryService; registries: Registries } {
   const { note, host } = options
   const settings = options.registrySettings ?? (() => defaults)
-  const registries = new Registries(settings, options.userAgent ?? 'wharf')
+  const registries = new Registries(settings, options.userAgent ?? 'wharf', options.clock)
   const parts = { ...options, registries }
   const puller = new Puller({ ...parts, onPulled: (id, name) => note('pull', id, name) })
   const pushed = new PushedLayers(options.database)
