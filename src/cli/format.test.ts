@@ -18,6 +18,7 @@ const list: ListFormat<Row> = {
 const rows = [
   { name: 'one', size: 1.5 },
   { name: '\u{1f40b} two', size: 20 },
+  { name: '', size: 0 },
 ]
 
 // Each template beside one that says the same and is not plain, so that the interpreter prints it.
@@ -27,6 +28,8 @@ const same: [plain: string, interpreted: string][] = [
   ['{{ .Name }}: {{.Size}}!', '{{print .Name}}: {{.Size}}!'],
   ['<{{.Undefined}}>', '<{{with .}}{{.Undefined}}{{end}}>'],
   ['no field', '{{with .Name}}no field{{end}}'],
+  ['{{if .Name }}{{.Name}}{{else}}N/A{{end}} {{.Size}}', '{{with .Name}}{{.}}{{else}}N/A{{end}} {{.Size}}'],
+  ['{{if .Size}}{{.Size}}{{else}}N/A{{end}}', '{{with .Size}}{{.}}{{else}}N/A{{end}}'],
 ]
 for (const [plain, interpreted] of same) {
   test(`${plain} prints what the interpreter prints`, () => {

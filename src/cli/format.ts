@@ -72,6 +72,10 @@ function headerTitles<Row>(list: ListFormat<Row>, template: string): unknown {
   return new GoStruct('formatter.SubHeaderContext', { ...titles, Label: labelTitle })
 }
 
+/** A field, or one with a text for where it is empty: `{{if .Name}}{{.Name}}{{else}}text{{end}}`. */
+const plainPart =
+  /\{\{ *if *\.(?<tested>\w+) *\}\}\{\{ *\.\k<tested> *\}\}\{\{ *else *\}\}(?<otherwise>[^{}]*)\{\{ *end *\}\}|\{\{ *\.(?<name>\w+) *\}\}/g
+
 /**
  * How to print a row where the template holds nothing but fields and text, as most do: without the interpreter, which
  * for a thousand rows takes longer than all else. Undefined for other templates, wrong ones included.
@@ -80,21 +84,28 @@ function plainPrinter<Row>(
   list: ListFormat<Row>,
   template: string,
 ): ((row: Row) => string | undefined) | undefined {
-  const parts = template.split(/\{\{ *\.(\w+) *\}\}/)
-  // Text and names take turns.
-  const isOther = (part: string, index: number) =>
-    index % 2 === 0 ? /\{\{|\}\}/.test(part) : !Object.hasOwn(list.fields, part)
-  if (parts.some(isOther)) return undefined
+  const parts: { before: string; name: string; otherwise: string | undefined }[] = []
+  let end = 0
+  for (const match of template.matchAll(plainPart)) {
+    const { tested, name = tested ?? '', otherwise } = match.groups ?? {}
+    parts.push({ before: template.slice(end, match.index), name, otherwise })
+    end = match.index + match[0].length
+  }
+  const last = template.slice(end)
+  const isOther = ({ before, name }: { before: string; name: string }) =>
+    /\{\{|\}\}/.test(before) || !Object.hasOwn(list.fields, name)
+  if (parts.some(isOther) || /\{\{|\}\}/.test(last)) return undefined
   return (row) => {
-    let text = parts[0] ?? ''
-    for (let index = 1; index < parts.length; index += 2) {
-      const value = list.fields[parts[index] ?? '']?.value(row)
+    let text = ''
+    for (const { before, name, otherwise } of parts) {
+      const value = list.fields[name]?.value(row)
       // What is nothing, or wants arguments, is told of in the interpreter's words.
       if (value === null || value === undefined || typeof value === 'function') return undefined
-      text += typeof value === 'string' ? value : formatValue(value)
-      text += parts[index + 1] ?? ''
+      if (otherwise !== undefined && typeof value !== 'string') return undefined
+      text += before
+      text += value === '' && otherwise !== undefined ? otherwise : formatValue(value)
     }
-    return text
+    return text + last
   }
 }
 

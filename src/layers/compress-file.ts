@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { constants, crc32, deflateRaw } from 'node:zlib'
+import { releaseBuffer } from '../lib/release-buffer.ts'
 import type { JobContext } from '../lib/worker-jobs.ts'
 
 const blockBytes = 1 << 20
@@ -58,28 +59,49 @@ async function* gzipped(fd: number): AsyncGenerator<Buffer, void, void> {
       sum = crc32(block, sum)
       length += block.length
       waiting.push(compressed(block, dictionary, isLast))
-      dictionary = block.subarray(Math.max(0, block.length - dictionaryBytes))
+      dictionary = Buffer.from(block.subarray(-dictionaryBytes))
       block = next
-      if (waiting.length >= mostBlocks) yield (await waiting.shift()) ?? header
+      if (waiting.length >= mostBlocks || isLast) yield* finished(waiting, isLast ? 0 : mostBlocks - 1)
     }
-    for (const rest of waiting.splice(0)) yield await rest
   } finally {
     // Whoever broke off did not want the others either.
     await Promise.allSettled(waiting)
   }
-  const trailer = Buffer.alloc(8)
-  trailer.writeUInt32LE(sum, 0)
-  trailer.writeUInt32LE(length % 2 ** 32, 4)
-  yield trailer
+  yield trailerOf(sum, length)
 }
 
 /** A block's part of the stream: it ends at a byte's end, the last one with the end of the stream. */
-function compressed(block: Buffer, dictionary: Buffer, isLast: boolean): Promise<Buffer> {
-  return deflate(block, {
+async function compressed(block: Buffer, dictionary: Buffer, isLast: boolean): Promise<Buffer> {
+  const result = await deflate(block, {
     chunkSize: blockBytes,
     finishFlush: isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
     ...(dictionary.length > 0 && { dictionary }),
   })
+  freeWhole(block)
+  return result
+}
+
+/** The parts in order, until no more than so many are under way. */
+async function* finished(waiting: Promise<Buffer>[], most: number): AsyncGenerator<Buffer, void, void> {
+  while (waiting.length > most) {
+    const part = await waiting[0]
+    waiting.shift()
+    if (part === undefined) return
+    yield part
+    freeWhole(part)
+  }
+}
+
+/** Frees the memory of which a buffer may be a part only. Node's pool, which many share, is much smaller. */
+function freeWhole({ buffer }: Buffer): void {
+  if (buffer.byteLength >= blockBytes) releaseBuffer(new Uint8Array(buffer))
+}
+
+function trailerOf(sum: number, length: number): Buffer {
+  const trailer = Buffer.alloc(8)
+  trailer.writeUInt32LE(sum, 0)
+  trailer.writeUInt32LE(length % 2 ** 32, 4)
+  return trailer
 }
 
 /** The next block of a file, shorter only at its end. */
