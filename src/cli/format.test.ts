@@ -24,10 +24,10 @@ const rows = [
 // Each template beside one that says the same and is not plain, so that the interpreter prints it.
 const same: [plain: string, interpreted: string][] = [
   ['table', 'table {{with .}}{{.Name}}\t{{.Size}}\t{{.Nothing}}{{end}}'],
-  ['{{.Name}}', '{{with .Name}}{{.}}{{end}}'],
+  ['{{.Name}}', '{{print .Name}}'],
   ['{{ .Name }}: {{.Size}}!', '{{print .Name}}: {{.Size}}!'],
   ['<{{.Undefined}}>', '<{{with .}}{{.Undefined}}{{end}}>'],
-  ['no field', '{{with .Name}}no field{{end}}'],
+  ['no field', '{{with .}}no field{{end}}'],
   ['{{if .Name }}{{.Name}}{{else}}N/A{{end}} {{.Size}}', '{{with .Name}}{{.}}{{else}}N/A{{end}} {{.Size}}'],
   ['{{if .Size}}{{.Size}}{{else}}N/A{{end}}', '{{with .Size}}{{.}}{{else}}N/A{{end}}'],
 ]

@@ -85,7 +85,7 @@ async function compressed(block: Buffer, dictionary: Buffer, isLast: boolean): P
 async function* finished(waiting: Promise<Buffer>[], most: number): AsyncGenerator<Buffer, void, void> {
   while (waiting.length > most) {
     const part = await waiting[0]
-    waiting.shift()
+    void waiting.shift()
     if (part === undefined) return
     yield part
     freeWhole(part)
