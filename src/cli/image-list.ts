@@ -28,6 +28,13 @@ function isDangling(image: ImageSummary): boolean {
 }
 
 function named(image: ImageSummary, withDigests: boolean): ImageRow[] {
+  if ((image.RepoDigests ?? []).length === 0) {
+    // Most images of a long list, for which the rest would be most of the work.
+    return (image.RepoTags ?? []).map((name) => {
+      const [repository, tag] = splitTag(name)
+      return { image, repository, tag, digest: none }
+    })
+  }
   const digests = new Map<string, string[]>()
   for (const name of image.RepoDigests ?? []) {
     const [repository = '', digest = ''] = name.split('@')
@@ -55,6 +62,11 @@ export function imageRows(images: readonly ImageSummary[], withDigests: boolean)
   )
 }
 
+/** The first twelve digits; the algorithm goes. */
+const shortId = (id: string) => {
+  const start = id.indexOf(':') + 1
+  return id.slice(start, start + 12)
+}
 const shownCount = (count: number) => (count < 0 ? 'N/A' : String(count))
 const shownSize = (bytes: number) => (bytes < 0 ? 'N/A' : humanSize(bytes, 3))
 
@@ -67,7 +79,7 @@ export function imageList(options: { truncate: boolean; digests: boolean }): Lis
     fields: {
       ID: {
         header: 'IMAGE ID',
-        value: ({ image }) => (options.truncate ? image.Id.replace(/^[^:]*:/, '').slice(0, 12) : image.Id),
+        value: ({ image }) => (options.truncate ? shortId(image.Id) : image.Id),
       },
       Repository: { header: 'REPOSITORY', value: (row) => row.repository },
       Tag: { header: 'TAG', value: (row) => row.tag },

@@ -41,7 +41,7 @@ export function listImages(sources: ListSources, options: ListOptions): ImageSum
   const names = namesByImage(images)
   const parents = new Set(images.all().map((image) => image.parent))
   const shared = options.sharedSize ? sharedLayers(images) : undefined
-  const rows: { image: ImageRecord; summary: ImageSummary }[] = []
+  const rows: { createdNs: bigint; summary: ImageSummary }[] = []
   const held = images.held()
   for (const image of images.all()) {
     if (!tests.every((test) => test(image))) continue
@@ -54,9 +54,10 @@ export function listImages(sources: ListSources, options: ListOptions): ImageSum
       const hidden = !options.all && parents.has(image.id)
       if (hidden || dangling === false || matchesReference !== undefined) continue
     }
-    rows.push({ image, summary: summaryOf(sources, image, { names: shown, shared, ...options }) })
+    const summary = summaryOf(sources, image, { names: shown, shared, ...options })
+    rows.push({ createdNs: BigInt(image.createdNs), summary })
   }
-  rows.sort((a, b) => compareCreated(b.image, a.image))
+  rows.sort((a, b) => compare(b.createdNs, a.createdNs))
   return rows.map(({ summary }) => summary)
 }
 
@@ -75,8 +76,11 @@ function ageFilters(images: ImageStore, filters: Filters): ((image: ImageRecord)
 }
 
 function compareCreated(a: ImageRecord, b: ImageRecord): number {
-  const difference = BigInt(a.createdNs) - BigInt(b.createdNs)
-  return difference < 0n ? -1 : difference > 0n ? 1 : 0
+  return compare(BigInt(a.createdNs), BigInt(b.createdNs))
+}
+
+function compare(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function namesByImage(images: ImageStore): Map<Digest, Reference[]> {
