@@ -67,12 +67,25 @@ const shortId = (id: string) => {
   const start = id.indexOf(':') + 1
   return id.slice(start, start + 12)
 }
+/** The names of an image, and images of one build, have the same numbers. */
+function remembered(text: (value: number) => string): (value: number) => string {
+  const known = new Map<number, string>()
+  return (value) => {
+    const found = known.get(value) ?? text(value)
+    known.set(value, found)
+    return found
+  }
+}
+
 const shownCount = (count: number) => (count < 0 ? 'N/A' : String(count))
 const shownSize = (bytes: number) => (bytes < 0 ? 'N/A' : humanSize(bytes, 3))
 
 /** How images are listed. */
 export function imageList(options: { truncate: boolean; digests: boolean }): ListFormat<ImageRow> {
   const digestColumn = options.digests ? '{{.Digest}}\t' : ''
+  const now = Date.now()
+  const ages = remembered((created) => (created <= 0 ? '' : `${humanDuration(now - created * 1000)} ago`))
+  const sizes = remembered((bytes) => humanSize(bytes, 3))
   const created = '{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}'
   return {
     type: '*formatter.imageContext',
@@ -86,11 +99,10 @@ export function imageList(options: { truncate: boolean; digests: boolean }): Lis
       Digest: { header: 'DIGEST', value: (row) => row.digest },
       CreatedSince: {
         header: 'CREATED',
-        value: ({ image }) =>
-          image.Created <= 0 ? '' : `${humanDuration(Date.now() - image.Created * 1000)} ago`,
+        value: ({ image }) => ages(image.Created),
       },
       CreatedAt: { header: 'CREATED AT', value: ({ image }) => goTime(image.Created) },
-      Size: { header: 'SIZE', value: ({ image }) => humanSize(image.Size, 3) },
+      Size: { header: 'SIZE', value: ({ image }) => sizes(image.Size) },
       Containers: { header: 'CONTAINERS', value: ({ image }) => shownCount(image.Containers) },
       SharedSize: { header: 'SHARED SIZE', value: ({ image }) => shownSize(image.SharedSize) },
       UniqueSize: {
