@@ -236,9 +236,12 @@ export async function withProgress(
   x.response.end()
 }
 
-/** The request's body in pieces whose memory is given back when the next is asked for. */
+/**
+ * The request's body in pieces whose memory is given back when the next is asked for. Whoever stops in the middle
+ * leaves the connection, on which the client is to hear why.
+ */
 function bodyOf(x: Exchange): AsyncIterable<Buffer> {
-  return released(x.request)
+  return released(x.request.iterator({ destroyOnReturn: false }))
 }
 
 async function load(images: Pick<ImageOperations, 'load'>, x: Exchange): Promise<void> {

@@ -152,3 +152,14 @@ test('what goes wrong is said in the words of Docker, and leaves nothing', async
   assert.deepEqual(readdirSync(join(daemon.dataRoot, 'content/ingest')), [])
   assert.deepEqual(readdirSync(join(daemon.dataRoot, 'content/sha256')), [])
 })
+
+test('an upload that is refused in the middle is answered, however much of it is left', async () => {
+  for (const bytes of [100, 200_000, 250_000, 20_000_000]) {
+    const broken = Buffer.concat([Buffer.from('1f8b0800', 'hex'), randomBytes(bytes)])
+    for (const path of ['/images/create?fromSrc=-', '/images/load']) {
+      const { status, body } = await daemon.api('POST', path, broken)
+      assert.ok(status >= 400 || body.includes('"error"'), `${path} of ${bytes}: ${status} ${body}`)
+    }
+  }
+  assert.deepEqual(readdirSync(join(daemon.dataRoot, 'content/ingest')), [])
+})

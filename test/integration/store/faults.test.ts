@@ -95,7 +95,8 @@ function isSame(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
 async function backToStart(room: Room): Promise<void> {
   const { daemon, steps } = room
   for (const name of ['box', 'crate']) await daemon.api('DELETE', `/containers/${name}?force=1&v=1`)
-  for (const name of ['second', 'made', 'other']) await daemon.api('DELETE', `/images/${name}?force=1`)
+  for (const name of ['second', 'made', 'other', 'imported'])
+    await daemon.api('DELETE', `/images/${name}?force=1`)
   await daemon.api('DELETE', '/networks/net')
   await daemon.api('DELETE', '/volumes/data')
   assert.deepEqual(await present(daemon, [...new Set(steps.flatMap(({ makes }) => makes))]), new Set())

@@ -52,9 +52,15 @@ async function otherImage(): Promise<Buffer> {
   return imageArchive([{ ...image, layers: [...image.layers, await tarOf([file])], names: ['other:latest'] }])
 }
 
+const importPath = '/images/create?fromSrc=-&repo=imported&changes=LABEL%20pruned%3D1'
+const prunePath = `/images/prune?filters=${encodeURIComponent('{"dangling":["false"],"label":["pruned=1"]}')}`
+
 /** Operations in an order in which each can be done; after the last the store is as before the first. */
 export async function operations(): Promise<Operation[]> {
   const other = await otherImage()
+  const content = Buffer.alloc(200_000, 'imported')
+  const header = tarHeader({ name: 'file', type: 'file', size: content.length })
+  const imported = await tarOf([{ header, content: [content] }])
   const op = (
     name: string,
     run: (daemon: TestDaemon) => Promise<unknown>,
@@ -92,6 +98,8 @@ export async function operations(): Promise<Operation[]> {
     }),
     op('untag', (daemon) => ask(daemon, 'DELETE', '/images/second'), { removes: ['/images/second/json'] }),
     op('rmi', (daemon) => ask(daemon, 'DELETE', '/images/made'), { removes: ['/images/made/json'] }),
+    op('import', (daemon) => ask(daemon, 'POST', importPath, imported), { makes: ['/images/imported/json'] }),
+    op('image prune', (daemon) => ask(daemon, 'POST', prunePath), { removes: ['/images/imported/json'] }),
     op('rmi loaded', (daemon) => ask(daemon, 'DELETE', '/images/other'), { removes: ['/images/other/json'] }),
     op('network rm', (daemon) => ask(daemon, 'DELETE', '/networks/net'), { removes: ['/networks/net'] }),
     op('volume rm', (daemon) => ask(daemon, 'DELETE', '/volumes/data'), { removes: ['/volumes/data'] }),
