@@ -5,6 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { encodeJsonForHtml } from '../lib/http-json.ts'
 import type { Cli } from './cli.ts'
 import { changeConfigFile } from './config-change.ts'
 import type { ConfigFile } from './config-file.ts'
@@ -80,7 +81,7 @@ export function storeCredentials(cli: Cli, auth: RegistryAuth): string | undefin
   if (helper !== undefined) {
     const secret = identitytoken === '' ? password : identitytoken
     const user = identitytoken === '' ? username : tokenUser
-    callHelper(helper, 'store', JSON.stringify({ ServerURL: key, Username: user, Secret: secret }))
+    callHelper(helper, 'store', encodeJsonForHtml({ ServerURL: key, Username: user, Secret: secret }))
     // The file keeps only that there is something.
     changeConfigFile(cli.configDirectory, (config) => {
       config.auths = { ...config.auths, [key]: {} }
@@ -110,21 +111,20 @@ export function eraseCredentials(cli: Cli, key: string): void {
 }
 
 function helperFor(config: ConfigFile, key: string): string | undefined {
-  const own = config.credHelpers?.[key] ?? config.credHelpers?.[hostOf(key)]
-  const name = own ?? config.credsStore
+  const name = config.credHelpers?.[key] ?? config.credsStore
   return name === undefined || name === '' ? undefined : name
 }
 
 function fromHelper(helper: string, key: string): RegistryAuth {
-  const text = callHelper(helper, 'get', key)
-  if (text === undefined) return { serveraddress: key }
   let found: { Username?: string; Secret?: string } | null
   try {
-    found = JSON.parse(text)
-  } catch (cause) {
-    throw new CliError(`error getting credentials - docker-credential-${helper} answered no JSON`, { cause })
+    found = JSON.parse(callHelper(helper, 'get', key) ?? 'null')
+  } catch {
+    // As Docker does: one that is absent or out of order has nothing.
+    found = null
   }
-  const { Username = '', Secret = '' } = found ?? {}
+  if (found === null) return { serveraddress: key }
+  const { Username = '', Secret = '' } = found
   if (Username === tokenUser) return { serveraddress: key, identitytoken: Secret }
   return { serveraddress: key, username: Username, password: Secret }
 }

@@ -59,7 +59,8 @@ function keep(cli: Cli, auth: RegistryAuth, answer: LoginAnswer): void {
   } catch (error) {
     throw new CliError(`Error saving credentials: ${errorMessage(error)}`, { cause: error })
   }
-  if (file === undefined) return
+  // A token is no secret of the user's own.
+  if (file === undefined || token !== '') return
   cli.warn(`
 WARNING! Your credentials are stored unencrypted in '${file}'.
 Configure a credential helper to remove this warning. See
@@ -69,16 +70,15 @@ https://docs.docker.com/go/credential-store/
 
 /** Logs in by what is kept; undefined where that is nothing, or does not do. */
 async function withKept(cli: Cli, kept: RegistryAuth): Promise<LoginAnswer | undefined> {
-  const { username = '', password = '', identitytoken = '' } = kept
-  if ((username === '' || password === '') && identitytoken === '') return undefined
-  cli.stderr.write('Authenticating with existing credentials...')
-  if (username !== '') cli.stderr.write(` [Username: ${username}]`)
+  const { username = '', password = '' } = kept
+  if (username === '' || password === '') return undefined
+  cli.stderr.write(`Authenticating with existing credentials... [Username: ${username}]`)
   cli.warn(
     `\n\n Info -> To login with a different account, run '${cli.program} logout' followed by '${cli.program} login'\n\n`,
   )
   try {
     const answer = await login(cli, kept)
-    if ((answer.IdentityToken ?? '') !== '') keep(cli, kept, answer)
+    keep(cli, kept, answer)
     return answer
   } catch (error) {
     cli.warn(`Login did not succeed, error: ${errorMessage(error)}`)

@@ -13,15 +13,14 @@ export const command = defineCommand({
     const keys = isHub ? [hubAddress] : [server, name, `http://${name}`, `https://${name}`]
     cli.print(`Removing login credentials for ${name}`)
     const failures = new Map<string, string>()
-    const distinct = [...new Set(keys)]
-    for (const key of distinct) {
+    for (const key of keys) {
       try {
         eraseCredentials(cli, key)
       } catch (error) {
         failures.set(key, errorMessage(error))
       }
     }
-    if (failures.size < distinct.length) return
+    if (failures.size < keys.length) return
     cli.warn('WARNING: could not erase credentials:')
     for (const [key, reason] of failures) cli.warn(`${key}: ${reason}`)
   },

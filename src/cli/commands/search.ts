@@ -49,6 +49,11 @@ export const command = defineCommand({
   },
   count: { min: 1, max: 1 },
   run: async (cli, { flags, args: [term = ''] }) => {
+    if (flags.filter.some(([name]) => name === 'is-automated')) {
+      cli.warn(
+        'WARNING: the "is-automated" filter is deprecated, and searching for "is-automated=true" will not yield any results in future.',
+      )
+    }
     const slash = term.indexOf('/')
     const first = slash < 0 ? '' : term.slice(0, slash)
     const domain = /[.:]/.test(first) || first === 'localhost' ? first : 'docker.io'

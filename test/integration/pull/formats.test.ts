@@ -296,14 +296,14 @@ test('search shows what the index finds, in both clients alike', async () => {
       response.writeHead(404).end()
       return
     }
-    const row = (name: string, stars: number, official: boolean) => ({
+    const row = (name: string, stars: number, official: boolean, automated = false) => ({
       name,
       description: `${name} with a description that goes on and on and on, é`,
       star_count: stars,
       is_official: official,
-      is_automated: false,
+      is_automated: automated,
     })
-    const results = [row('first', 100, true), row('second', 5, false), row('third', 0, false)]
+    const results = [row('first', 100, true), row('second', 5, false), row('third', 0, false, true)]
     response.end(JSON.stringify({ query: url.searchParams.get('q'), num_results: 3, results }))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -317,7 +317,14 @@ test('search shows what the index finds, in both clients alike', async () => {
       ['--filter', 'is-official=true'],
       ['--format', '{{json .}}'],
       ['--format', 'table {{.Name}}\t{{.IsAutomated}}'],
+      ['--filter', 'is-official=false'],
       ['--filter', 'is-official=maybe'],
+      ['--filter', 'is-automated=true'],
+      ['--filter', 'is-automated=false', '--filter', 'stars=1'],
+      ['--filter', 'stars=many'],
+      ['--filter', 'nosuch=1'],
+      ['--limit', '1'],
+      ['--limit', '101'],
       ['--limit', '-1'],
     ]) {
       const ours = await daemon.wharf(['search', ...more, term])

@@ -106,3 +106,37 @@ test('a loaded image is compressed for its push, always to the same digest, and 
   const after_ = await daemon.docker(['image', 'inspect', '-f', '{{.Id}}', `${name}:a`])
   assert.equal(after_.stdout, before.stdout)
 })
+
+test('push -a pushes every tag of a repository and nothing else', async () => {
+  const image = buildImage([await tarOf({ tagged: randomBytes(10_000) })])
+  await uploadImage(registry.url, 'tagged', 'v1', image)
+  await daemon.docker(['pull', '-q', `${registry.host}/tagged:v1`])
+  const said: string[][] = []
+  for (const cli of ['docker', 'wharf'] as const) {
+    const name = `${registry.host}/all/${cli}`
+    for (const target of [`${name}:1`, `${name}:2`, `${name}-not:1`]) {
+      await daemon.docker(['tag', `${registry.host}/tagged:v1`, target])
+    }
+    const pushed = await daemon[cli](['push', '-a', name])
+    assert.equal(pushed.code, 0, pushed.stderr)
+    const listed = await fetch(`${registry.url}/v2/all/${cli}/tags/list`)
+    assert.deepEqual(((await listed.json()) as { tags: string[] }).tags.toSorted(), ['1', '2'])
+    assert.equal((await fetch(`${registry.url}/v2/all/${cli}-not/tags/list`)).status, 404)
+    const quiet = await daemon[cli](['push', '-aq', name])
+    const tagged = await daemon[cli](['push', '-a', `${name}:1`])
+    const absent = await daemon[cli](['push', '-a', `${name}/absent`])
+    const lines = [pushed.stdout, quiet.stdout, tagged.stderr, absent.stdout, absent.stderr].join('\n')
+    said.push(
+      lines
+        .replaceAll(name, 'NAME')
+        .replaceAll(/Mounted from .*/g, 'Mounted')
+        .split('\n')
+        .toSorted(),
+    )
+  }
+  assert.deepEqual(said[1], said[0])
+  assert.ok(
+    said[0]?.includes(`1: digest: ${image.digest} size: ${image.manifest.length}`),
+    said[0]?.join('\n'),
+  )
+})
