@@ -55,13 +55,19 @@ export class Registries implements Disposable {
     const usable = endpoints.filter((endpoint) => options.push !== true || !endpoint.isMirror)
     let failure: unknown = new EngineError('internal', `no endpoint for ${domain}`)
     for (const [index, endpoint] of usable.entries()) {
+      const client = this.#client(endpoint, options.auth)
+      const isRemembered = this.#known.challengesOf(endpoint) !== undefined
       try {
-        const client = this.#client(endpoint, options.auth)
         await client.ping(options.signal)
         return await use(new RegistryRepository(client, { domain, path: endpoint.path }))
       } catch (error) {
         failure = error
-        if (error instanceof RegistryUnreachable) this.#known.forget(endpoint)
+        if (isRemembered && error instanceof RegistryUnreachable && !options.signal.aborted) {
+          this.#known.forget(endpoint)
+          // It is not what it was: all are asked in their order, and say themselves what is wrong.
+          if (!client.hasAnswered) return this.withRepository(repository, options, use)
+          throw error
+        }
         const isLast = index === usable.length - 1
         // What a mirror does not have, or refuses, the registry itself may give.
         const mayGoOn =

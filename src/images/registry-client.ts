@@ -47,6 +47,7 @@ export class RegistryClient {
   readonly #parts: RegistryClientParts
   readonly #tokens = new Map<string, { token: string; expiresMs: number }>()
   #challenges: Promise<readonly Challenge[]> | undefined
+  #hasAnswered = false
   /** They are what the registry wanted a while ago. */
   #isRemembered = false
   #identityToken = ''
@@ -54,6 +55,11 @@ export class RegistryClient {
   constructor(parts: RegistryClientParts) {
     this.endpoint = parts.endpoint
     this.#parts = parts
+  }
+
+  /** Whether anything has come from the registry. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered
   }
 
   /** Asks what the registry wants, and so whether it can be reached. Throws RegistryUnreachable. */
@@ -122,6 +128,7 @@ export class RegistryClient {
         },
         signal,
       )
+      this.#hasAnswered = true
       const status = answer.statusCode ?? 0
       const { location } = answer.headers
       const isRedirect = [301, 302, 303, 307, 308].includes(status) && location !== undefined
@@ -209,6 +216,7 @@ export class RegistryClient {
     const { transport } = this.#parts
     const { base, verify } = this.endpoint
     const answer = await transport.send({ method: 'GET', url: this.url('/v2/'), headers: {}, verify }, signal)
+    this.#hasAnswered = true
     const status = answer.statusCode ?? 0
     const header = answer.headers['www-authenticate'] ?? ''
     await drain(answer)
