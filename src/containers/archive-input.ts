@@ -5,17 +5,23 @@ import type { ArchiveInput } from './archive-job.ts'
 
 const pieceBytes = 256 * 1024
 
-/** See the file's head. To be iterated once; throws HttpSyntaxError for a body that is broken or ends too early. */
+/**
+ * See the file's head. To be iterated once; a piece is valid until the next is asked for. Throws HttpSyntaxError for a
+ * body that is broken or ends too early.
+ */
 export class InputBytes implements Iterable<Buffer> {
-  /** Whether a piece is valid only until the next is asked for. */
-  reuse = true
   readonly #input: ArchiveInput
   readonly #check: () => void
-  #buffer: Buffer | undefined
+  #isClosed = false
 
   constructor(input: ArchiveInput, check: () => void) {
     this.#input = input
     this.#check = check
+  }
+
+  /** Nothing is read any more, whoever still asks. */
+  close(): void {
+    this.#isClosed = true
   }
 
   [Symbol.iterator](): Iterator<Buffer, void> {
@@ -27,18 +33,12 @@ export class InputBytes implements Iterable<Buffer> {
   *#read(): Generator<Buffer, void, void> {
     const { early, fd } = this.#input
     if (early.length > 0) yield Buffer.from(early)
-    for (;;) {
-      const buffer = this.#reused()
+    const buffer = Buffer.allocUnsafeSlow(pieceBytes)
+    while (!this.#isClosed) {
       const count = readWaiting(fd, buffer, this.#check)
       if (count === 0) return
       yield buffer.subarray(0, count)
     }
-  }
-
-  #reused(): Buffer {
-    if (!this.reuse) return Buffer.allocUnsafeSlow(pieceBytes)
-    this.#buffer ??= Buffer.allocUnsafeSlow(pieceBytes)
-    return this.#buffer
   }
 
   *#sized(length: number): Generator<Buffer, void, void> {

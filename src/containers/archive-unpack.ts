@@ -39,8 +39,8 @@ export type UnpackOptions = {
 /** `AT_FDCWD`: paths are absolute. */
 const fromHere = -100
 
-/** Takes an archive's bytes piece by piece. */
-export class Unpacker {
+/** Takes an archive's bytes piece by piece. Dispose it in any case. */
+export class Unpacker implements Disposable {
   readonly #options: UnpackOptions
   readonly #decoder = new TarDecoder()
   /** The file being written. */
@@ -68,6 +68,11 @@ export class Unpacker {
   finish(): void {
     this.#decoder.finish()
     for (const { path, header } of this.#directories.reverse()) setTimesAt(fromHere, path, times(header))
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file !== undefined) closeSync(this.#file.fd)
+    this.#file = undefined
   }
 
   #entry(header: TarHeader): void {

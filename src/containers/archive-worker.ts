@@ -6,7 +6,7 @@ import { lstatSync, realpathSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { enterMountView } from '../kernel/mount-view.ts'
 import { writeWaiting } from '../kernel/waiting-io.ts'
-import { openCompressed } from '../lib/decompress.ts'
+import { decompress } from '../lib/decompress.ts'
 import { chunkHead, chunkTail, lastChunk } from '../lib/http-chunks.ts'
 import { fsPath } from '../lib/path-bytes.ts'
 import { serveJobs, type JobContext } from '../lib/worker-jobs.ts'
@@ -24,7 +24,7 @@ await stat('/')
 serveJobs(async (job: ArchiveJob, context: JobContext): Promise<ArchiveResult> => {
   const check = () => context.check()
   let view: Disposable | undefined
-  let input: AsyncGenerator<Buffer, void, void> | undefined
+  let input: PlainInput | undefined
   try {
     input = job.kind === 'extract' ? await plainInput(job.input, check) : undefined
     view = enterMountView(job.root.directory, job.kind === 'export' ? [] : job.root.mounts)
@@ -34,8 +34,8 @@ serveJobs(async (job: ArchiveJob, context: JobContext): Promise<ArchiveResult> =
     const kind = error instanceof EngineError ? error.kind : 'internal'
     return { kind: 'failed', error: { kind, code: errorCode(error) ?? '', message: errorMessage(error) } }
   } finally {
-    await input?.return()
     try {
+      await input?.close()
       view?.[Symbol.dispose]()
     } catch (error) {
       await end(error)
@@ -51,25 +51,37 @@ function end(error: unknown): Promise<never> {
   return new Promise<never>(() => {})
 }
 
+/** An archive's plain bytes. Closed, it reads no more from the client, whose descriptor is then somebody else's. */
+type PlainInput = { bytes: AsyncGenerator<Buffer, void, void>; close: () => Promise<void> }
+
 /**
- * The archive's plain bytes, of which the first have come: a tool that decompresses is started before that, here and
- * not in the view, where it would be a program of the container.
+ * Opens the archive and waits for its first bytes: a tool that decompresses is started before that, here and not in the
+ * view, where it would be a program of the container.
  */
-async function plainInput(of: ArchiveInput, check: () => void): Promise<AsyncGenerator<Buffer, void, void>> {
+async function plainInput(of: ArchiveInput, check: () => void): Promise<PlainInput> {
   const input = new InputBytes(of, check)
-  const { isCompressed, plain } = await openCompressed(input)
-  input.reuse = !isCompressed
-  const first = await plain.next()
-  return (async function* () {
-    if (first.done === true) return
-    yield first.value
-    yield* plain
-  })()
+  const plain = decompress(input)
+  const close = async () => {
+    input.close()
+    await plain.return()
+  }
+  try {
+    const first = await plain.next()
+    const bytes = async function* () {
+      if (first.done === true) return
+      yield first.value
+      yield* plain
+    }
+    return { bytes: bytes(), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
 }
 
 async function run(
   job: ArchiveJob,
-  input: AsyncGenerator<Buffer, void, void> | undefined,
+  input: PlainInput | undefined,
   check: () => void,
 ): Promise<ArchiveResult> {
   switch (job.kind) {
@@ -85,7 +97,7 @@ async function run(
       packTo(job.output, check, packRoot)
       break
     case 'extract':
-      if (input !== undefined) await extract(job, input)
+      if (input !== undefined) await extract(job, input.bytes)
   }
   return { kind: 'done' }
 }
@@ -111,7 +123,7 @@ async function extract(job: ArchiveJob & { kind: 'extract' }, input: AsyncGenera
     throw new EngineError('invalid', 'extraction point is not a directory')
   checkWritable(job.root, directory)
   const owner = job.copyOwner && job.user !== '' ? lookUpOwner(job.user) : undefined
-  const unpacker = new Unpacker({
+  using unpacker = new Unpacker({
     directory,
     noOverwriteDirNonDir: job.noOverwriteDirNonDir,
     ...(owner === undefined ? {} : { owner }),

@@ -268,12 +268,16 @@ export class Download {
 
 /**
  * Gives back what the connection reads for an answer: Node's HTTP client copies a body's bytes out of that before its
- * other listeners are told. Not part of its documented interface; digests would tell if it changed.
+ * other listeners are told. Not part of its documented interface; digests would tell if it changed. It stops with the
+ * answer's end: the next answer on the connection, whose listener comes after this one, is somebody else's.
  */
-function releasingReads({ socket }: IncomingMessage): Disposable {
+function releasingReads(answer: IncomingMessage): Disposable {
+  const { socket } = answer
   const release = (bytes: Buffer) => releaseBuffer(bytes)
+  const stop = () => void socket.off('data', release)
   socket.on('data', release)
-  return { [Symbol.dispose]: () => void socket.off('data', release) }
+  answer.once('end', stop)
+  return { [Symbol.dispose]: stop }
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {

@@ -58,7 +58,10 @@ async function* gzipped(fd: number): AsyncGenerator<Buffer, void, void> {
       isLast = next.length === 0
       sum = crc32(block, sum)
       length += block.length
-      waiting.push(compressed(block, dictionary, isLast))
+      const part = compressed(block, dictionary, isLast)
+      // Awaited in its turn.
+      part.catch(() => {})
+      waiting.push(part)
       dictionary = Buffer.from(block.subarray(-dictionaryBytes))
       block = next
       if (waiting.length >= mostBlocks || isLast) yield* finished(waiting, isLast ? 0 : mostBlocks - 1)

@@ -117,6 +117,7 @@ async function feed(stream: Writable, source: AsyncIterable<Buffer>): Promise<vo
     for await (const chunk of source) {
       if (stream.destroyed) return
       await taken(stream, chunk)
+      if (stream.destroyed) return
     }
     stream.end()
   } catch (error) {
@@ -186,5 +187,8 @@ async function* filterTool(tool: 'xz' | 'bzip2', source: AsyncIterable<Buffer>):
     if (status !== 0) throw new Error(`${tool}: damaged data (exit status ${status})`)
   } finally {
     child.kill('SIGKILL')
+    // Nothing more is asked of the source.
+    child.stdin.destroy()
+    await feeding.catch(() => {})
   }
 }

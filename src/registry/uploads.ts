@@ -22,6 +22,7 @@ import type { RegistryIndex } from './registry-index.ts'
 
 const writeBytes = 1024 * 1024
 const syncBytes = 16 * 1024 * 1024
+const diskErrors = ['EIO', 'EROFS', 'EUCLEAN']
 // Sessions whose hash is kept in memory; others are hashed anew when they go on.
 const mostHashes = 4096
 const mostUploads = 200_000
@@ -183,6 +184,8 @@ export class Uploads {
       // What is not known to be whole on disk is cut off; the client may go on from what status tells.
       this.#progress.delete(id)
       if (error instanceof RegistryError || errorCode(error) === 'ENOSPC') await file.truncate(before)
+      // Which bytes the disk has lost is not known, and it says so only once.
+      else if (diskErrors.includes(errorCode(error) ?? '')) await this.#end(id)
       throw noSpaceError(error) ?? error
     } finally {
       await file.close()
@@ -201,7 +204,7 @@ export class Uploads {
     const disk = new EarlySync(file)
     const flush = async () => {
       await writing
-      await disk.written(pendingBytes)
+      await disk.coming(pendingBytes)
       const chunks = pending
       pending = []
       pendingBytes = 0
@@ -223,9 +226,12 @@ export class Uploads {
         if (pendingBytes >= writeBytes) await flush()
       }
     } finally {
-      await flush()
-      await writing
-      await disk.settled()
+      try {
+        await flush()
+        await writing
+      } finally {
+        await disk.settled()
+      }
     }
   }
 
@@ -289,8 +295,8 @@ class EarlySync {
     this.#file = file
   }
 
-  /** So many bytes more are in the file. Throws what an earlier sync found. */
-  async written(bytes: number): Promise<void> {
+  /** So many bytes more are on their way into the file. Throws what an earlier sync found. */
+  async coming(bytes: number): Promise<void> {
     this.#unsynced += bytes
     if (this.#isSyncing || this.#unsynced < syncBytes) return
     await this.#syncing
@@ -303,7 +309,7 @@ class EarlySync {
     this.#syncing.catch(() => {})
   }
 
-  /** Nothing is under way any more; throws like `written`. */
+  /** Nothing is under way any more; throws like `coming`. */
   async settled(): Promise<void> {
     await this.#syncing
   }

@@ -180,6 +180,7 @@ class LocalUnpacker implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#file !== undefined) closeSync(this.#file.fd)
+    this.#file = undefined
   }
 
   #entry(header: TarHeader): void {

@@ -247,6 +247,8 @@ function bodyOf(x: Exchange): AsyncIterable<Buffer> {
 async function load(images: Pick<ImageOperations, 'load'>, x: Exchange): Promise<void> {
   const options = { quiet: x.flag('quiet', true), platforms: x.version >= 48 ? platformsOf(x) : [] }
   await withProgress(x, (report) => images.load(bodyOf(x), { ...options, report }, x.signal))
+  // What was not wanted of the body must not be taken for the next request.
+  x.request.resume()
 }
 
 async function create(images: ImageOperations, registry: Pulling, x: Exchange): Promise<void> {
@@ -273,6 +275,7 @@ async function create(images: ImageOperations, registry: Pulling, x: Exchange): 
     const archive = source === '-' ? bodyOf(x) : await registry.archive(source, progress, x.signal)
     await images.import(archive, options, progress, x.signal)
   })
+  x.request.resume()
 }
 
 /** Credentials of a request; see `decodeAuth`. */

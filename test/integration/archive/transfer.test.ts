@@ -161,6 +161,25 @@ test('a client that sends less than it said, or nonsense, is told or gone; nothi
   await checkFile()
 })
 
+test('what fails in the middle leaves no descriptor open, and reads nothing of the next client', async () => {
+  const compressed = execFileSync('xz', ['-c'], { input: archive })
+  const nowhere = '/containers/box/archive?path=/no/such'
+  const attempt = async () => {
+    const missing = await call({ method: 'PUT', path: nowhere }, compressed)
+    assert.equal(missing.status, 404)
+    // On a connection whose number is the one that was just given back.
+    assert.equal((await call({ path: '/_ping' })).body.toString(), 'OK')
+    const socket = await raw()
+    socket.write(`PUT ${putPath} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n`)
+    socket.end(archive.subarray(0, 2000))
+    assert.match((await buffer(socket)).toString(), /^HTTP\/1\.1 500 /)
+  }
+  await attempt()
+  const before = open().length
+  for (let turn = 0; turn < 10; turn++) await attempt()
+  await settled(before + 3)
+})
+
 test('a refusal does not wait for the body, and the connection ends with it', async () => {
   const socket = await raw()
   const path = '/containers/none/archive?path=/'
