@@ -13,6 +13,7 @@ export const command = defineCommand({
     pause: flag.bool('Pause the container meanwhile', { short: 'p', initial: true }),
   },
   count: { min: 1, max: 2 },
+  interspersed: false,
   completes: ['container', 'image'],
   run: async (cli, { flags, args }) => {
     const [container, reference = ''] = args

@@ -1,5 +1,5 @@
 /** `import`: a tar archive of files becomes an image of one layer. */
-import { createReadStream, openSync } from 'node:fs'
+import { createReadStream, openSync, statSync } from 'node:fs'
 import { jsonLines } from '../../client/ndjson.ts'
 import { flag } from '../../lib/flags.ts'
 import type { ProgressMessage } from '../../spec/image-types.ts'
@@ -10,6 +10,9 @@ import { parseImageName } from '../image-names.ts'
 import { showProgress } from '../progress.ts'
 
 function openFile(path: string): AsyncIterable<Buffer> {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw new CliError(`read ${path}: is a directory`)
+  }
   try {
     return createReadStream('', { fd: openSync(path, 'r'), highWaterMark: 1 << 20 })
   } catch (error) {

@@ -7,6 +7,7 @@ import { parseImageName } from '../image-names.ts'
 export const command = defineCommand({
   flags: {},
   count: { min: 2, max: 2 },
+  interspersed: false,
   completes: ['image'],
   run: async (cli, { args: [source = '', target = ''] }) => {
     let name
