@@ -16,9 +16,9 @@ function openFile(path: string): AsyncIterable<Buffer> {
   try {
     return createReadStream('', { fd: openSync(path, 'r'), highWaterMark: 1 << 20 })
   } catch (error) {
-    throw new CliError(errorMessage(error).replace(/^E\w+: (.*), (\w+) '(.*)'$/, '$2 $3: $1'), {
-      cause: error,
-    })
+    // Bun leaves an empty path out of the message, Node does not.
+    const reason = /^E\w+: ([^,]*)/.exec(errorMessage(error))?.[1] ?? errorMessage(error)
+    throw new CliError(`open ${path}: ${reason}`, { cause: error })
   }
 }
 
