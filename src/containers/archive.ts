@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { setNonBlocking } from '../kernel/waiting-io.ts'
 import { socketPair } from '../kernel/unix-sockets.ts'
 import { sendAll } from '../lib/output.ts'
+import { released } from '../lib/release-buffer.ts'
 import { WorkerPool } from '../lib/worker-pool.ts'
 import type { ContainerPathStat } from '../spec/container-types.ts'
 import { EngineError } from '../spec/errors.ts'
@@ -90,7 +91,7 @@ export class ContainerArchives implements AsyncDisposable {
         throw error
       }
     }
-    const sent = sendAll(watched(), socket).catch(() => socket.destroy())
+    const sent = sendAll(released(watched()), socket).catch(() => socket.destroy())
     try {
       await job({ fd: peer, early: new Uint8Array(), framing: 'none' }).catch((error: unknown) => {
         throw sourceFailure ?? error

@@ -1,17 +1,6 @@
 /** Configurations as inspect shows them: Docker leaves certain fields out while they hold nothing. */
-import type { ContainerConfig, HostConfig } from '../spec/container-config.ts'
+import { optionalConfigFields, type ContainerConfig, type HostConfig } from '../spec/container-config.ts'
 import type { ShownConfig } from '../spec/container-types.ts'
-
-const optionalConfig = [
-  'ExposedPorts',
-  'Healthcheck',
-  'ArgsEscaped',
-  'NetworkDisabled',
-  'MacAddress',
-  'StopSignal',
-  'StopTimeout',
-  'Shell',
-] as const satisfies readonly (keyof ContainerConfig)[]
 
 const optionalHostConfig = [
   'Annotations',
@@ -27,7 +16,7 @@ const optionalHostConfig = [
 
 /** `Config` of inspect. */
 export function shownConfig(config: ContainerConfig): ShownConfig {
-  const shown = without(config, optionalConfig)
+  const shown = without(config, optionalConfigFields)
   if (config.Healthcheck === null) return shown
   // Go leaves each of its fields out while it is zero; who reads it takes an absent one for zero.
   const fields = Object.entries(config.Healthcheck).filter(([, value]) => value !== 0 && value !== null)

@@ -1,16 +1,7 @@
 /** An image's configuration in JSON as Go writes it: maps sorted by key, some fields left out while they hold nothing. */
-import type { ContainerConfig } from '../spec/container-config.ts'
+import { optionalConfigFields, type ContainerConfig } from '../spec/container-config.ts'
 
-const omittedWhenEmpty: ReadonlySet<string> = new Set<keyof ContainerConfig>([
-  'ExposedPorts',
-  'Healthcheck',
-  'ArgsEscaped',
-  'NetworkDisabled',
-  'MacAddress',
-  'StopSignal',
-  'StopTimeout',
-  'Shell',
-])
+const omittedWhenEmpty: ReadonlySet<string> = new Set(optionalConfigFields)
 
 const shownFields = [
   'User',

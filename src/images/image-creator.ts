@@ -7,6 +7,7 @@ import { formatTimeNs, type Clock } from '../lib/clock.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
 import { decompressUpTo } from '../lib/decompress.ts'
 import { ContainerConfig } from '../spec/container-config.ts'
+import { writePieces } from '../lib/write-pieces.ts'
 import { EngineError } from '../spec/errors.ts'
 import { digest, type ContainerId, type Digest } from '../spec/ids.ts'
 import type { HistoryEntry, Platform } from '../spec/image-types.ts'
@@ -186,9 +187,7 @@ async function writeFile(
     for await (const chunk of source) {
       signal.throwIfAborted()
       hash.update(chunk)
-      for (let written = 0; written < chunk.length;) {
-        written += (await file.write(chunk, written)).bytesWritten
-      }
+      await writePieces(file, [chunk])
     }
   } finally {
     await file.close()

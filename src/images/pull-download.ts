@@ -10,6 +10,7 @@ import type { IncomingMessage } from 'node:http'
 import type { ContentStore } from '../content/content-store.ts'
 import { GrowingFile } from '../layers/growing-file.ts'
 import { releaseBuffer } from '../lib/release-buffer.ts'
+import { writePieces } from '../lib/write-pieces.ts'
 import { abortable, type Semaphore } from '../lib/mutex.ts'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import type { Descriptor } from '../spec/image-types.ts'
@@ -194,7 +195,7 @@ export class Download {
       try {
         const answer = await from.blob(this.#blob.digest, position, signal)
         for await (const bytes of this.#bytesOf(answer, position)) {
-          await writeAll(file, bytes)
+          await writePieces(file, [bytes])
           position += bytes.length
           this.file.grown()
           this.#progress(position)
@@ -278,12 +279,6 @@ function releasingReads(answer: IncomingMessage): Disposable {
   socket.on('data', release)
   answer.once('end', stop)
   return { [Symbol.dispose]: stop }
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
-  for (let written = 0; written < bytes.length;) {
-    written += (await file.write(bytes, written)).bytesWritten
-  }
 }
 
 async function holdPlace(place: Promise<Disposable>, signal: AbortSignal): Promise<Disposable> {

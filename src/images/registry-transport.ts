@@ -13,7 +13,7 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
-import { written } from '../lib/output.ts'
+import { sendAll } from '../lib/output.ts'
 import { errorCode } from '../spec/errors.ts'
 import type { RegistrySettings } from './registry-endpoints.ts'
 import { connectionError } from './registry-errors.ts'
@@ -166,8 +166,7 @@ function systemCertificates(): readonly string[] {
 
 async function sendBody(pieces: AsyncIterable<Uint8Array>, outgoing: ClientRequest): Promise<void> {
   try {
-    for await (const piece of pieces) await written(outgoing, piece)
-    outgoing.end()
+    await sendAll(pieces, outgoing)
   } catch (error) {
     outgoing.destroy(error instanceof Error ? error : new Error(String(error)))
     throw error

@@ -3,12 +3,12 @@
  * begins with the end of the one before as its dictionary, so that little is lost by cutting; all of them are one
  * stream for whoever reads it, and the same bytes give the same bytes on every machine with this zlib.
  */
-import { createHash } from 'node:crypto'
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { constants, crc32, deflateRaw } from 'node:zlib'
 import { releaseBuffer } from '../lib/release-buffer.ts'
 import type { JobContext } from '../lib/worker-jobs.ts'
+import { HashedFile } from './hashed-file.ts'
 
 const blockBytes = 1 << 20
 const dictionaryBytes = 32 * 1024
@@ -25,25 +25,17 @@ export async function compressFile(
   { source, target }: { source: string; target: string },
   context: JobContext,
 ): Promise<{ digest: string; bytes: number }> {
-  const hash = createHash('sha256')
-  let bytes = 0
   const from = openSync(source, 'r')
   try {
-    const fd = openSync(target, 'wx', 0o600)
-    try {
-      for await (const chunk of gzipped(from)) {
-        context.check()
-        hash.update(chunk)
-        for (let written = 0; written < chunk.length;) written += writeSync(fd, chunk, written)
-        bytes += chunk.length
-      }
-    } finally {
-      closeSync(fd)
+    using file = new HashedFile(target)
+    for await (const chunk of gzipped(from)) {
+      context.check()
+      file.write(chunk)
     }
+    return file.finish()
   } finally {
     closeSync(from)
   }
-  return { digest: `sha256:${hash.digest('hex')}`, bytes }
 }
 
 async function* gzipped(fd: number): AsyncGenerator<Buffer, void, void> {

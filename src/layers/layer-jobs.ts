@@ -3,7 +3,7 @@
  * costs a thread hop each; only decompression is asynchronous, which lets zlib work on another thread meanwhile.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readSync, rmSync } from 'node:fs'
 import { destroySubvolumes } from '../kernel/btrfs.ts'
 import { copyTree } from '../kernel/copy-tree.ts'
 import { startWriting, syncFileSystem } from '../kernel/file-tree.ts'
@@ -16,6 +16,7 @@ import { TarDecoder } from '../lib/tar-reader.ts'
 import type { FilesystemChange } from '../spec/container-types.ts'
 import { readGrowingFile } from './growing-file.ts'
 import { compressFile } from './compress-file.ts'
+import { HashedFile } from './hashed-file.ts'
 import { inheritAttributes } from './inherit.ts'
 import type { DigestAlgorithm } from '../spec/ids.ts'
 import { layerChanges } from './layer-changes.ts'
@@ -206,22 +207,14 @@ function pack(
   { directory, base, target }: { directory: string; base?: string; target: string },
   context: JobContext,
 ): { digest: string; bytes: number } {
-  const hash = createHash('sha256')
-  let bytes = 0
-  const fd = openSync(target, 'wx', 0o600)
-  try {
-    const chunks =
-      base === undefined ? layerTar(directory) : changesTar(directory, layerChanges(directory, [base], true))
-    for (const chunk of chunks) {
-      context.check()
-      hash.update(chunk)
-      for (let written = 0; written < chunk.length;) written += writeSync(fd, chunk, written)
-      bytes += chunk.length
-    }
-  } finally {
-    closeSync(fd)
+  using file = new HashedFile(target)
+  const chunks =
+    base === undefined ? layerTar(directory) : changesTar(directory, layerChanges(directory, [base], true))
+  for (const chunk of chunks) {
+    context.check()
+    file.write(chunk)
   }
-  return { digest: `sha256:${hash.digest('hex')}`, bytes }
+  return file.finish()
 }
 
 /** Bytes of all files and links, each inode once; directories count nothing, as in Docker. */

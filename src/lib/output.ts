@@ -1,6 +1,5 @@
 /** Writing to whoever reads at his own pace. */
 import type { Writable } from 'node:stream'
-import { releaseBuffer } from './release-buffer.ts'
 
 /** Resolves when the bytes are with the kernel, rejects when the output is closed first. */
 export async function written(output: Writable, bytes: Uint8Array): Promise<void> {
@@ -18,14 +17,8 @@ export async function written(output: Writable, bytes: Uint8Array): Promise<void
   }
 }
 
-/**
- * Writes all pieces and ends the output. Rejects as `written` and `pieces` do. The memory of the pieces is given back:
- * nobody else may hold them.
- */
+/** Writes all pieces and ends the output. Rejects as `written` and `pieces` do; a piece is used when the next is asked for. */
 export async function sendAll(pieces: AsyncIterable<Uint8Array>, output: Writable): Promise<void> {
-  for await (const piece of pieces) {
-    await written(output, piece)
-    releaseBuffer(piece)
-  }
+  for await (const piece of pieces) await written(output, piece)
   output.end()
 }

@@ -49,6 +49,18 @@ export const ContainerConfig = goStruct({
 /** See the schema of the same name. */
 export type ContainerConfig = z.infer<typeof ContainerConfig>
 
+/** Fields that Go leaves out of a configuration while they hold nothing. */
+export const optionalConfigFields = [
+  'ExposedPorts',
+  'Healthcheck',
+  'ArgsEscaped',
+  'NetworkDisabled',
+  'MacAddress',
+  'StopSignal',
+  'StopTimeout',
+  'Shell',
+] as const satisfies readonly (keyof ContainerConfig)[]
+
 /** One published host address. `HostPort` may be empty (pick one) or a range. */
 export const PortBinding = goStruct({ HostIp: goString(), HostPort: goString() })
 /** See the schema of the same name. */

@@ -3,6 +3,7 @@ import type { ArchiveOutput, ExtractOptions } from '../../containers/archive-job
 import type { ContainerArchives } from '../../containers/archive.ts'
 import type { ContainerEngine, ContainerRoot } from '../../containers/contract.ts'
 import { sendAll } from '../../lib/output.ts'
+import { released } from '../../lib/release-buffer.ts'
 import type { ContainerPathStat } from '../../spec/container-types.ts'
 import { EngineError } from '../../spec/errors.ts'
 import type { Exchange } from '../exchange.ts'
@@ -81,7 +82,7 @@ async function sendArchive(
   if (client !== undefined) return lendAnswer(client, pack)
   const content = archives.stream(pack)
   try {
-    await sendAll(content, x.response)
+    await sendAll(released(content), x.response)
   } finally {
     content.destroy()
   }

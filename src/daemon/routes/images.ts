@@ -10,7 +10,7 @@ import type {
   ProgressMessage,
 } from '../../spec/image-types.ts'
 import { decodeJson } from '../../lib/http-json.ts'
-import { written } from '../../lib/output.ts'
+import { sendAll } from '../../lib/output.ts'
 import { released } from '../../lib/release-buffer.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Route } from '../router.ts'
@@ -211,8 +211,7 @@ async function save(images: ImageOperations, x: Exchange, names: string[]): Prom
   const wanted = names.flatMap((name) => name.split(',')).filter((name) => name !== '')
   const tar = await images.save(wanted, platformsOf(x), x.signal)
   x.startStream('application/x-tar')
-  for await (const piece of tar) await written(x.response, piece)
-  x.response.end()
+  await sendAll(tar, x.response)
 }
 
 /** Runs work that reports progress. A failure before the first message is an ordinary error. */
