@@ -9,4 +9,5 @@ tsc -p src/console
 oxlint --deny-warnings
 oxfmt --check .
 knip
+bash tools/setup/build-cli.sh
 bash tools/setup/run-tests.sh unit

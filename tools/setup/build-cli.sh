@@ -16,7 +16,9 @@ mkdir -p build
 work=$(mktemp -d build/cli.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 started=$(date +%s.%N)
-"$bun" build --compile --bytecode --minify --splitting --format=esm src/cli/main.ts --outfile "$work/wharf" >"$work/log" 2>&1 || {
+# A .env or bunfig.toml where the user happens to stand is not for the CLI: it would change DOCKER_HOST, or run code.
+"$bun" build --compile --bytecode --minify --splitting --format=esm --no-compile-autoload-dotenv --no-compile-autoload-bunfig \
+  src/cli/main.ts --outfile "$work/wharf" >"$work/log" 2>&1 || {
   cat "$work/log" >&2
   exit 1
 }
