@@ -3,6 +3,7 @@
  * unpacked and verified side by side, made durable, published, and the image becomes visible in one transaction.
  */
 import { digestOf, type Blob, type ContentStore } from '../content/content-store.ts'
+import { DurableWrites } from '../layers/durable-writes.ts'
 import type { AppliedLayers, GrowingSource, LayerSource } from '../layers/layer-apply.ts'
 import type { LayerJob, LayerJobResult } from '../layers/layer-jobs.ts'
 import type { LayerStore } from '../layers/layer-store.ts'
@@ -82,6 +83,7 @@ export class ImageMaker {
   async make(draft: ImageDraft, signal: AbortSignal): Promise<Digest> {
     const { content, layers, images, pool } = this.#options
     const config = parseJson(ImageConfig, draft.config, 'image configuration')
+    await using writes = new DurableWrites(pool, content.directory)
     await using applied = await layers.apply(sourcesOf(draft, diffIdsOf(config)), signal)
     const layerBlobs = applied.blobs.map((blob, index) => ({
       mediaType: draft.layers[index]?.mediaType ?? mediaTypes.layer,
@@ -93,7 +95,8 @@ export class ImageMaker {
     const blobs = [...applied.blobs, configBlob, manifestBlob]
     using _lease = content.lease(blobs.map((blob) => blob.digest))
     // One sync for the blobs and all the unpacked files: they are on one file system.
-    await pool.run({ kind: 'sync', path: content.directory }, signal)
+    await writes.finish()
+    signal.throwIfAborted()
     await this.#publishLayers(draft, applied.blobs)
     await content.put(draft.config, algorithmOf(configBlob.digest))
     await content.put(manifest.data, algorithmOf(manifestBlob.digest))

@@ -57,7 +57,8 @@ export type LayerJob =
   /** Writes a file's gzip to a new one; the same bytes give the same bytes. */
   | { kind: 'compress'; source: string; target: string }
   | { kind: 'remove'; path: string }
-  | { kind: 'sync'; path: string }
+  /** Makes all that was written to the descriptor's file system durable. */
+  | { kind: 'sync'; fd: number }
 
 /** What a job answers; each kind fills its own. */
 export type LayerJobResult = {
@@ -106,7 +107,7 @@ export async function runLayerJob(job: LayerJob, context: JobContext): Promise<L
       rmSync(job.path, { recursive: true, force: true })
       return {}
     case 'sync':
-      syncTree(job.path)
+      syncFileSystem(job.fd)
       return {}
     default:
       return job satisfies never
@@ -242,14 +243,5 @@ function readableBytes(directory: string, context: JobContext): number {
     // It, or something in it, goes just now. An abort has no code.
     if (errorCode(error) === undefined) throw error
     return -1
-  }
-}
-
-function syncTree(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    syncFileSystem(fd)
-  } finally {
-    closeSync(fd)
   }
 }

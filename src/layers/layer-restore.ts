@@ -1,6 +1,7 @@
 /** Making a layer's files again from its blob, and comparing the two: for the check of the store. */
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { algorithmOf, type Digest } from '../spec/ids.ts'
+import { DurableWrites } from './durable-writes.ts'
 import type { LayerJob, LayerJobResult, UnpackedLayer } from './layer-jobs.ts'
 import type { Layer } from './layer-store.ts'
 import type { DraftLayer, StorageDriver } from './storage-driver.ts'
@@ -18,13 +19,14 @@ export async function restoreLayer(
 ): Promise<void> {
   const { driver, pool } = means
   await using draft = await driver.createLayer()
+  await using writes = new DurableWrites(pool, draft.directory)
   const { implied } = await unpackInto(means, draft, { layer, blob }, signal)
   const lowers = below.map(({ directory }) => directory)
   if (implied.length > 0 && lowers.length > 0) {
     const directories = lowers.map((name) => driver.layerDirectory(name))
     await pool.run({ kind: 'inherit', directory: draft.directory, implied, lowers: directories }, signal)
   }
-  await pool.run({ kind: 'sync', path: draft.directory }, signal)
+  await writes.finish()
   await draft.publish(layer.directory, lowers)
 }
 
