@@ -28,8 +28,13 @@ const env = process.env
 const calledAs = env['WHARF_CALLED_AS'] ?? basename(process.argv[1] ?? '')
 // What bin/wharf set for this process is not for those that it starts.
 delete env['WHARF_CALLED_AS']
-if (env['BUN_JSC_useJIT'] === '0') delete env['BUN_JSC_useJIT']
-if (env['MIMALLOC_ALLOW_THP'] === '1') delete env['MIMALLOC_ALLOW_THP']
+for (const [name, value] of [
+  ['BUN_JSC_useJIT', '0'],
+  ['MIMALLOC_ALLOW_THP', '1'],
+  ['MIMALLOC_PURGE_DELAY', '-1'],
+] as const) {
+  if (env[name] === value) delete env[name]
+}
 
 async function main(): Promise<void> {
   const code = await runCli(
