@@ -13,7 +13,7 @@ import { imageParts } from './image-parts.ts'
 import { type Line, report } from './measure.ts'
 import { networkParts } from './network-parts.ts'
 import { outputParts } from './output-parts.ts'
-import { phaseTable } from './phases.ts'
+import { phaseTables } from './phases.ts'
 import { benchRegistry } from './registry.ts'
 import { volumeParts } from './volume-parts.ts'
 
@@ -35,7 +35,7 @@ async function showPhases(root: string): Promise<void> {
     const archive = join(root, 'busybox.tar')
     await buildBusyboxArchive(archive)
     cli(wharf, ['load'], readFileSync(archive))
-    console.log(`${await phaseTable(wharf, trace)}\n`)
+    console.log(`${await phaseTables(wharf, trace)}\n`)
   } finally {
     await wharf.stop()
     removeRoot(root)
