@@ -7,21 +7,22 @@ import type { Core } from './core.ts'
 import { DetachFilter, parseDetachKeys } from './detach-keys.ts'
 import { requireNotRestarting } from './stop.ts'
 
-/** Attaches a client. On a container that does not run, the stream waits for the next start. */
+/**
+ * Attaches a client. On a container that does not run, the stream waits for the next start. Refusals name the container
+ * as the client did.
+ */
 export async function attachTo(
   core: Core,
   container: Container,
+  reference: string,
   options: AttachRequest,
 ): Promise<AttachedStream> {
   const keys = parseDetachKeys(options.detachKeys)
   const { Tty, OpenStdin } = container.record.config
   if (container.state.paused) {
-    throw new EngineError(
-      'conflict',
-      `container ${container.id} is paused, unpause the container before attach`,
-    )
+    throw new EngineError('conflict', `container ${reference} is paused, unpause the container before attach`)
   }
-  requireNotRestarting(container)
+  requireNotRestarting(container, reference)
   const wanted = { stdin: options.stdin && OpenStdin, stdout: options.stdout, stderr: options.stderr }
   const filter = Tty && wanted.stdin ? new DetachFilter(keys) : undefined
   const onDetach = () => core.emit(container, 'detach')

@@ -204,7 +204,7 @@ export class Containers implements ContainerEngine {
   }
 
   async attach(reference: string, request: AttachRequest): Promise<AttachedStream> {
-    return attachTo(this.#core, this.#find(reference), request)
+    return attachTo(this.#core, this.#find(reference), reference, request)
   }
 
   async resize(reference: string, rows: number, columns: number): Promise<void> {

@@ -25,11 +25,11 @@ export function requireActive(
 }
 
 /** Throws while the restart policy waits. */
-export function requireNotRestarting(container: Container): void {
+export function requireNotRestarting(container: Container, reference: string = container.id): void {
   if (!container.state.restarting) return
   throw new EngineError(
     'conflict',
-    `container ${container.id} is restarting, wait until the container is running`,
+    `container ${reference} is restarting, wait until the container is running`,
   )
 }
 

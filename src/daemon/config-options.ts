@@ -51,9 +51,20 @@ export const options: readonly Option[] = [
     kind: 'list',
     help: 'Plugins that are asked before each request',
   },
+  {
+    key: 'allow-nondistributable-artifacts',
+    kind: 'list',
+    help: 'Accepted and not used: layers are pushed wherever they come from',
+  },
   { key: 'bip', kind: 'text', help: 'Address and prefix of the default bridge' },
   { key: 'bip6', kind: 'text', help: 'IPv6 address and prefix of the default bridge' },
   { key: 'bridge', short: 'b', kind: 'text', help: 'Use this existing bridge as the default network' },
+  {
+    key: 'bridge-accept-fwmark',
+    kind: 'text',
+    help: 'Firewall mark of packets that may reach containers past the published ports',
+  },
+  { key: 'builder', flag: '', kind: 'nested', help: '' },
   { key: 'cdi-spec-dirs', flag: 'cdi-spec-dir', kind: 'list', help: 'Where descriptions of CDI devices lie' },
   { key: 'cgroup-parent', kind: 'text', help: 'Cgroup that holds those of all containers' },
   { key: 'containerd', kind: 'text', help: 'Accepted and not used: there is no containerd' },
@@ -64,6 +75,7 @@ export const options: readonly Option[] = [
     kind: 'text',
     help: 'Accepted and not used: there is no containerd',
   },
+  { key: 'cri-containerd', kind: 'flag', help: 'Accepted and not used: there is no containerd' },
   {
     key: 'cpu-rt-period',
     kind: 'number',
@@ -230,6 +242,16 @@ export const options: readonly Option[] = [
   { key: 'metrics-addr', kind: 'text', help: 'Address to serve metrics on' },
   { key: 'mtu', kind: 'number', help: 'Largest packet on the default bridge' },
   {
+    key: 'network-control-plane-mtu',
+    kind: 'number',
+    help: 'Accepted and not used: networks of several hosts need it',
+  },
+  {
+    key: 'network-diagnostic-port',
+    kind: 'number',
+    help: 'Accepted and not used: networks of several hosts need it',
+  },
+  {
     key: 'no-new-privileges',
     kind: 'flag',
     help: "Let no container's process gain privileges, unless it says otherwise",
@@ -244,6 +266,11 @@ export const options: readonly Option[] = [
     flag: 'node-generic-resource',
     kind: 'list',
     help: 'Resource that this node offers',
+  },
+  {
+    key: 'oom-score-adjust',
+    kind: 'number',
+    help: "The daemon's own place in the kernel's choice of victims",
   },
   { key: 'pidfile', short: 'p', kind: 'text', help: "File to write the daemon's process id to" },
   { key: 'raw-logs', kind: 'flag', help: 'Log without colours' },
@@ -261,6 +288,7 @@ export const options: readonly Option[] = [
     reload: true,
     help: 'Mirrors, another place, or a block for single registries: see [registries](registries.md)',
   },
+  { key: 'rootless', kind: 'flag', help: 'Run without root' },
   {
     key: 'seccomp-profile',
     kind: 'text',
@@ -280,6 +308,11 @@ export const options: readonly Option[] = [
     help: 'Driver of root file systems: overlay2, overlay, fuse-overlayfs, btrfs or vfs',
   },
   { key: 'storage-opts', flag: 'storage-opt', kind: 'list', help: 'Option of the storage driver' },
+  {
+    key: 'swarm-default-advertise-addr',
+    kind: 'text',
+    help: 'Accepted and not used: there is no swarm mode',
+  },
   { key: 'tls', kind: 'flag', help: 'Serve TLS, to any client' },
   { key: 'tlscacert', kind: 'text', help: 'Certificate authority of clients' },
   { key: 'tlscert', kind: 'text', help: 'Certificate of the server' },

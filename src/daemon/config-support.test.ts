@@ -12,6 +12,7 @@ test('what would be missed is refused, what is done another way is told', () => 
     [{ 'userns-remap': 'default' }, /^userns-remap: /],
     [{ 'selinux-enabled': true }, /^selinux-enabled: /],
     [{ 'exec-opts': ['native.cgroupdriver=systemd'] }, /^invalid exec-opt native.cgroupdriver=systemd: /],
+    [{ rootless: true }, /^rootless: /],
     [{ 'exec-opts': ['foo'] }, /^invalid exec-opt foo: unknown option/],
     [{ 'firewall-backend': 'pf' }, /^firewall-backend "pf" is not known: there is nftables$/],
   ]

@@ -14,14 +14,22 @@ const refusals: Readonly<Record<string, string>> = {
 
 const ineffective = [
   'allow-direct-routing',
+  'allow-nondistributable-artifacts',
+  'bridge-accept-fwmark',
+  'builder',
   'containerd',
   'containerd-namespace',
   'containerd-plugin-namespace',
+  'cri-containerd',
   'features',
   'ip-forward-no-drop',
+  'network-control-plane-mtu',
+  'network-diagnostic-port',
   'node-generic-resources',
+  'oom-score-adjust',
   'raw-logs',
   'shutdown-timeout',
+  'swarm-default-advertise-addr',
   'userland-proxy-path',
 ]
 
@@ -32,6 +40,9 @@ export function refuseUnsupported(settings: Settings): void {
   }
   if (settings.flag('selinux-enabled')) {
     throw new EngineError('invalid', 'selinux-enabled: this engine does not label containers for SELinux')
+  }
+  if (settings.flag('rootless')) {
+    throw new EngineError('invalid', 'rootless: this engine does not run without root')
   }
   const backend = settings.text('firewall-backend')
   if (!['', 'iptables', 'nftables'].includes(backend)) {

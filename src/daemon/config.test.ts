@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fixedChanges, mergeSettings, parseCommandLine, parseConfig, usage } from './config.ts'
+import { ineffectiveKeys } from './config-support.ts'
 import { parseBytes, Settings } from './config-values.ts'
 import { parseHost } from './hosts.ts'
 
@@ -113,6 +114,42 @@ test('a key from both flag and file is a conflict', () => {
     () => mergeSettings(new Map(), parseConfig('{"default-runtime": "x"}'), '/f'),
     /default runtime 'x' does not exist/,
   )
+})
+
+test('what would refuse every container, and labels that contradict each other, are refused at once', () => {
+  const merge = (text: string) => mergeSettings(new Map(), parseConfig(text), '/f')
+  const refused: [text: string, message: RegExp][] = [
+    ['{"log-driver": "foo"}', /^failed to set log opts: .*plugin "foo" not found$/],
+    [
+      '{"log-opts": {"foo": "1"}}',
+      /^failed to set log opts: unknown log opt 'foo' for json-file log driver$/,
+    ],
+    ['{"log-driver": "local", "log-opts": {"max-size": "much"}}', /^failed to set log opts: /],
+    ['{"labels": ["a=b", "c=d", "a=c"]}', /^conflict labels for a=c and a=b$/],
+    ['{"labels": ["=b"]}', /^bad attribute format: =b$/],
+  ]
+  for (const [text, message] of refused) assert.throws(() => merge(text), { kind: 'invalid', message })
+  merge('{"log-driver": "none", "labels": ["a=b", "a=b"]}')
+  merge('{"log-opts": {"max-size": "10m", "max-file": 3, "mode": "non-blocking"}}')
+})
+
+test("every key of Docker's own example is known", () => {
+  const keys = [
+    'builder',
+    'bridge-accept-fwmark',
+    'containerd-plugins-namespace',
+    'swarm-default-advertise-addr',
+  ]
+  const values = [{ gc: { enabled: true } }, '', 'plugins.moby', '']
+  const settings = parseConfig(JSON.stringify(Object.fromEntries(keys.map((key, at) => [key, values[at]]))))
+  assert.deepEqual(
+    [...settings.keys()],
+    keys.map((key) => key.replace('plugins-', 'plugin-')),
+  )
+  assert.deepEqual(ineffectiveKeys(mergeSettings(new Map(), settings, '/f')).toSorted(), [
+    'builder',
+    'containerd-plugin-namespace',
+  ])
 })
 
 test('only some keys change by a reload', () => {

@@ -8,6 +8,7 @@ import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
 import { commandFlags, flagName, options, type Option } from './config-options.ts'
 import { refuseUnsupported } from './config-support.ts'
 import { parseRegistryRules } from '../images/registry-rules.ts'
+import { logDriver, validateLogOptions } from '../runtime/logs/log-options.ts'
 import { addFlagValue, jsonValue, Settings, type SettingMap } from './config-values.ts'
 
 /** Where the configuration file is when no flag says. */
@@ -121,9 +122,15 @@ export function parseConfig(text: string): SettingMap {
   return settings
 }
 
+/** Older names of the same things, and a flag's name that Docker's page has as a key. */
+const otherNames: Readonly<Record<string, string>> = {
+  graph: 'data-root',
+  'host-gateway-ip': 'host-gateway-ips',
+  'containerd-plugins-namespace': 'containerd-plugin-namespace',
+}
+
 function findKey(key: string): Option | undefined {
-  // `graph` and `host-gateway-ip` are older names of the same things.
-  const name = { graph: 'data-root', 'host-gateway-ip': 'host-gateway-ips' }[key] ?? key
+  const name = otherNames[key] ?? key
   return options.find((option) => option.key === name)
 }
 
@@ -183,9 +190,8 @@ function checkSettings(settings: Settings): void {
     if (settings.number(key, 1) < 0)
       throw new EngineError('invalid', `invalid ${key}: ${settings.number(key, 0)}`)
   }
-  for (const label of settings.list('labels')) {
-    if (!/^[^=]+=/.test(label)) throw new EngineError('invalid', `bad attribute format: ${label}`)
-  }
+  checkLabels(settings.list('labels'))
+  checkLogOptions(settings)
   const name = settings.text('default-runtime')
   if (
     name !== '' &&
@@ -193,6 +199,28 @@ function checkSettings(settings: Settings): void {
     !(name in settings.runtimes())
   ) {
     throw new EngineError('invalid', `specified default runtime '${name}' does not exist`)
+  }
+}
+
+function checkLabels(labels: readonly string[]): void {
+  const byName = new Map<string, string>()
+  for (const label of labels) {
+    const at = label.indexOf('=')
+    if (at < 1) throw new EngineError('invalid', `bad attribute format: ${label}`)
+    const before = byName.get(label.slice(0, at))
+    if (before !== undefined && before !== label) {
+      throw new EngineError('invalid', `conflict labels for ${label} and ${before}`)
+    }
+    byName.set(label.slice(0, at), label)
+  }
+}
+
+/** What every container would be refused for is said at once. */
+function checkLogOptions(settings: Settings): void {
+  try {
+    validateLogOptions(logDriver(settings.text('log-driver')), settings.map('log-opts'))
+  } catch (cause) {
+    throw new EngineError('invalid', `failed to set log opts: ${errorMessage(cause)}`, { cause })
   }
 }
 

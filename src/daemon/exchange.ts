@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { z } from 'zod'
 import { decodeJson, encodeJson, encodeJsonForHtml, parseJson } from '../lib/http-json.ts'
-import { parseFilters, queryFlag, queryInteger } from '../lib/http-query.ts'
+import { parseFilters, parseQuery, queryFlag, queryInteger } from '../lib/http-query.ts'
 import { EngineError } from '../spec/errors.ts'
 import { readBody } from './request-body.ts'
 
@@ -46,9 +46,9 @@ export class Exchange {
     this.#body = parts.body ?? ((limit) => readBody(parts.request, limit))
   }
 
-  /** The query, parsed once. */
+  /** The query, parsed once. Throws `invalid` for a broken escape. */
   get query(): URLSearchParams {
-    this.#query ??= new URLSearchParams(this.#queryText)
+    this.#query ??= parseQuery(this.#queryText)
     return this.#query
   }
 

@@ -59,5 +59,7 @@ test('splitTarget takes version and query off', () => {
     query: '',
   })
   assert.deepEqual(splitTarget('/volumes/v1.0'), { version: undefined, path: '/volumes/v1.0', query: '' })
+  const whole = splitTarget('http://engine:2375/v1.41/_ping?x=1')
+  assert.deepEqual(whole, { version: '1.41', path: '/_ping', query: 'x=1' })
   assert.throws(() => splitTarget('/images/%zz'), /invalid URL escape/)
 })

@@ -77,10 +77,11 @@ function matches({ before, after, open }: Compiled, segments: string[]): boolean
 /** A request target taken apart; `version` is the text after `/v`, undefined for a bare path. */
 export type Target = { version: string | undefined; path: string; query: string }
 
-/** Splits a request target. Throws `invalid` for a broken escape. */
+/** Splits a request target, which may be a whole URL (RFC 9112, 3.2.2). Throws `invalid` for a broken escape. */
 export function splitTarget(target: string): Target {
   const mark = target.indexOf('?')
-  const raw = mark < 0 ? target : target.slice(0, mark)
+  const whole = mark < 0 ? target : target.slice(0, mark)
+  const raw = whole.startsWith('/') ? whole : whole.replace(/^https?:\/\/[^/]*/i, '')
   const query = mark < 0 ? '' : target.slice(mark + 1)
   let path = raw.includes('//') ? raw.replace(/\/{2,}/g, '/') : raw
   const version = /^\/v([0-9.]+)(?=\/)/.exec(path)

@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkFilterKeys, parseFilters, queryFlag, queryInteger } from './http-query.ts'
+import { checkFilterKeys, parseFilters, parseQuery, queryFlag, queryInteger } from './http-query.ts'
+
+test('parseQuery refuses a broken escape', () => {
+  assert.equal(parseQuery('a=%2F%25&b=1').get('a'), '/%')
+  for (const [text, part] of [
+    ['filters=%zz', '%zz'],
+    ['a=1&b=%', '%'],
+    ['a=%2', '%2'],
+  ] as const) {
+    assert.throws(() => parseQuery(text), { kind: 'invalid', message: `invalid URL escape "${part}"` })
+  }
+})
 
 test('queryFlag takes for false only what Docker does', () => {
   const query = new URLSearchParams('a=1&b=0&c=false&d=No&e=&f=none&g=yes&h=TRUE')

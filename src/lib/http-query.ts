@@ -1,6 +1,13 @@
 /** Query parameters with the meaning Docker's routes give them. */
 import { EngineError } from '../spec/errors.ts'
 
+/** Parameters of a query. Throws `invalid` with Go's words for a broken escape. */
+export function parseQuery(text: string): URLSearchParams {
+  const broken = text.includes('%') ? /%(?![0-9a-fA-F]{2}).{0,2}/.exec(text) : null
+  if (broken !== null) throw new EngineError('invalid', `invalid URL escape ${JSON.stringify(broken[0])}`)
+  return new URLSearchParams(text)
+}
+
 /** Anything but the empty string, `0`, `no`, `false` and `none` is true; absent gives the fallback. */
 export function queryFlag(query: URLSearchParams, name: string, fallback = false): boolean {
   const value = query.get(name)

@@ -1,7 +1,9 @@
 /** Containers' streams: attach (hijacked and over a websocket), logs, stats, wait. */
-import type { Duplex } from 'node:stream'
+import { Duplex, Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { ContainerEngine, WaitCondition } from '../../containers/contract.ts'
 import type { LogRequest } from '../../containers/ports.ts'
+import { systemClock } from '../../lib/clock.ts'
 import { EngineError, errorMessage } from '../../spec/errors.ts'
 import type { ContainerWaited } from '../../spec/container-types.ts'
 import type { Exchange } from '../exchange.ts'
@@ -44,11 +46,7 @@ export type StreamRoutesDeps = {
 export function containerStreamRoutes(deps: StreamRoutesDeps): Route[] {
   const { engine } = deps
   return [
-    {
-      method: 'POST',
-      path: '/containers/{id}/attach',
-      hijack: (x, connection) => attach(engine, x, connection),
-    },
+    { method: 'POST', path: '/containers/{id}/attach', hijack: (x, c) => attach(deps, x, c) },
     { method: 'GET', path: '/containers/{id}/attach/ws', hijack: (x, c) => attachWebSocket(deps, x, c) },
     { method: 'GET', path: '/containers/{id}/logs', handle: (x) => logs(deps, x) },
     { method: 'GET', path: '/containers/{id}/stats', handle: (x) => stats(engine, x) },
@@ -70,21 +68,51 @@ function attachOptions(x: Exchange) {
   }
 }
 
-async function attach(engine: ContainerEngine, x: Exchange, connection: HijackedConnection): Promise<void> {
+async function attach(deps: StreamRoutesDeps, x: Exchange, connection: HijackedConnection): Promise<void> {
+  const { engine } = deps
   // A body has no meaning here; a client that sends one with a length means it to be skipped.
   await connection.body(64 * 1024)
-  const options = attachOptions(x)
   const type = (tty: boolean) => streamType(tty, x.version)
+  const replays = x.flag('logs')
   if (!x.flag('stream')) {
+    const past = replays ? pastOutput(deps, x) : []
     connection.takeAsStream(type(engine.paths(x.name).tty))
-    connection.socket.end()
+    await pipeline(past, connection.socket)
     return
   }
-  const client = new GivableConnection(connection, type)
-  const { stream, tty } = await engine.attach(x.name, { ...options, client })
+  // What is replayed goes before what a connection that was given away would bring.
+  const client = replays ? {} : { client: new GivableConnection(connection, type) }
+  const { stream, tty } = await engine.attach(x.name, { ...attachOptions(x), ...client })
   if (connection.given) return
+  const whole = replays ? withPast(deps, x, stream) : stream
   connection.takeAsStream(type(tty))
-  await splice(connection, stream)
+  await splice(connection, whole)
+}
+
+/** What a container has written so far, of the streams that the client wants. Throws where it cannot be read. */
+function pastOutput({ engine, logs: reading }: StreamRoutesDeps, x: Exchange): AsyncIterable<Uint8Array> {
+  const { log, tty } = engine.paths(x.name)
+  const { stdout, stderr } = attachOptions(x)
+  if (!stdout && !stderr) return Readable.from([])
+  const now = systemClock.nowNs()
+  const until = `${now / 1_000_000_000n}.${String(now % 1_000_000_000n).padStart(9, '0')}`
+  const query = { stdout, stderr, since: '', until, tail: '', timestamps: false, details: false, tty }
+  return reading.readLogs(log, query, x.signal)
+}
+
+/** The stream of a client that was just attached, with what went before it. Lets go of it where that cannot be read. */
+function withPast(deps: StreamRoutesDeps, x: Exchange, stream: Duplex): Duplex {
+  try {
+    const past = pastOutput(deps, x)
+    const readable = async function* (): AsyncGenerator<Uint8Array> {
+      yield* past
+      yield* stream
+    }
+    return Duplex.from({ readable: Readable.from(readable()), writable: stream })
+  } catch (error) {
+    stream.destroy()
+    throw error
+  }
 }
 
 async function attachWebSocket(
@@ -101,7 +129,7 @@ async function attachWebSocket(
   }
   const options = attachOptions(x)
   const attached = await deps.engine.attach(x.name, options)
-  const stream: Duplex = attached.stream
+  const stream = x.flag('logs') ? withPast(deps, x, attached.stream) : attached.stream
   await serveWebSocket(connection, stream, { framed: !attached.tty, binary: x.version >= 28 })
 }
 

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { buffer, text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { WebSocket } from 'ws'
+import { eventually } from '../../fixtures/processes.ts'
 import { startDaemon, type TestDaemon } from '../../fixtures/test-daemon.ts'
 
 let daemon: TestDaemon
@@ -108,6 +109,47 @@ test('the older hijack without Upgrade carries a terminal raw, and resize reache
   await expect(200, 'POST', `/containers/${id}/resize?h=33&w=99`)
   socket.write('go\n')
   assert.match((await buffer(socket)).toString(), /33 99\r\n$/)
+  await remove(id)
+})
+
+test('attach with logs gives what was written before, then what comes', async () => {
+  const id = await create({
+    Cmd: ['sh', '-c', 'echo before; echo seen >&2; cat'],
+    OpenStdin: true,
+    StdinOnce: true,
+  })
+  await start(id)
+  await eventually('the output is in the log', async () => {
+    const { body } = await daemon.api('GET', `/containers/${id}/logs?stdout=1&stderr=1`)
+    return body.includes('before') && body.includes('seen')
+  })
+  const past = await hijack(`/v1.41/containers/${id}/attach?logs=1&stdout=1`)
+  assert.match(past.head, /^HTTP\/1.1 101 UPGRADED/)
+  assert.deepEqual(unframe(await buffer(past.socket)), [[1, 'before\n']])
+  const client = new WebSocket(
+    `ws+unix://${daemon.socketPath}:/v1.50/containers/${id}/attach/ws?logs=1&stream=1&stdout=1`,
+  )
+  const [first] = (await once(client, 'message')) as [Buffer]
+  assert.equal(first.toString(), 'before\n')
+  client.close()
+  const both = await hijack(`/v1.50/containers/${id}/attach?logs=1&stream=1&stdin=1&stdout=1&stderr=1`)
+  both.socket.end('after\n')
+  const frames = unframe(await buffer(both.socket))
+  assert.equal(joined(frames, 1), 'before\nafter\n')
+  assert.equal(joined(frames, 2), 'seen\n')
+  const ended = await hijack(`/v1.50/containers/${id}/attach?logs=1&stdout=1&stderr=1`)
+  assert.equal(joined(unframe(await buffer(ended.socket)), 1), 'before\nafter\n')
+  await remove(id)
+})
+
+test('attach to a paused container names it as the client did', async () => {
+  const id = await create({ Cmd: ['sleep', '1000'] })
+  await start(id)
+  await expect(204, 'POST', `/containers/${id}/pause`)
+  const { socket, head } = await hijack(`/v1.50/containers/${id.slice(0, 12)}/attach?stream=1&stdout=1`)
+  assert.match(head, /^HTTP\/1.1 409 Conflict/)
+  const message = `container ${id.slice(0, 12)} is paused, unpause the container before attach`
+  assert.equal((JSON.parse(await text(socket)) as { message: string }).message, message)
   await remove(id)
 })
 
