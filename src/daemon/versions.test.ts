@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ContainerSummary } from '../spec/container-types.ts'
 import type { ImageSummary } from '../spec/image-types.ts'
-import { adaptDiskUsage } from './versions.ts'
+import type { SystemInfo } from '../spec/system-types.ts'
+import { adaptDiskUsage, adaptInfo } from './versions.ts'
 import { adaptImageInspect } from './versions-image.ts'
 
 const field = (value: object, name: string): unknown => Reflect.get(value, name)
@@ -23,6 +24,20 @@ test('df shows containers and images as the lists of the same version do', () =>
   assert.ok(!('VirtualSize' in (newImage ?? {})))
   const [oldContainer] = field(adaptDiskUsage(usage, 51, undefined), 'Containers') as object[]
   assert.ok(!('Health' in (oldContainer ?? {})))
+})
+
+test('info names security options alone before 1.25', () => {
+  const info = {
+    SecurityOptions: ['name=seccomp,profile=builtin', 'name=cgroupns'],
+    Runtimes: {},
+    ContainerdCommit: {},
+    RuncCommit: {},
+    InitCommit: {},
+  } as unknown as SystemInfo
+  const seen = (version: number) =>
+    ['SecurityOptions', 'ExecutionDriver'].map((name) => field(adaptInfo(info, version), name))
+  assert.deepEqual(seen(24), [['seccomp', 'cgroupns'], '<not supported>'])
+  assert.deepEqual(seen(25), [info.SecurityOptions, undefined])
 })
 
 test('an image has the configuration of its container before 1.45 alone', () => {

@@ -191,6 +191,10 @@ export function adaptEvent(event: EventMessage, version: number): EventMessage |
 /** The client's version of info. */
 export function adaptInfo(info: SystemInfo, version: number): object {
   const answer: Record<string, unknown> = { ...info }
+  if (version < 25) {
+    answer['ExecutionDriver'] = '<not supported>'
+    answer['SecurityOptions'] = info.SecurityOptions.map(securityOptionName)
+  }
   if (version < 44) {
     answer['Runtimes'] = Object.fromEntries(
       Object.entries(info.Runtimes).map(([name, { status: _status, ...runtime }]) => [name, runtime]),
@@ -216,6 +220,12 @@ export function adaptInfo(info: SystemInfo, version: number): object {
   }
   if (version >= 52) delete answer['KernelMemoryTCP']
   return answer
+}
+
+/** The name alone of `name=seccomp,profile=builtin`. */
+function securityOptionName(option: string): string {
+  const name = option.split(',').find((part) => part.startsWith('name='))
+  return name?.slice('name='.length) ?? option
 }
 
 /** The client's version of df: flat lists before 1.52, both in 1.52, summaries since. */

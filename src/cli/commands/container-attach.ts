@@ -5,7 +5,7 @@ import { defineCommand } from '../command.ts'
 import { checkTerminal } from '../container/attach-options.ts'
 import { proxySignals } from '../container/signals.ts'
 import { StreamSession } from '../container/stream-session.ts'
-import { followTerminalSize } from '../container/terminal-size.ts'
+import { askForRepaint, followTerminalSize } from '../container/terminal-size.ts'
 import { beginWait } from '../container/wait.ts'
 import { CliError } from '../errors.ts'
 
@@ -41,7 +41,10 @@ export const command = defineCommand({
       }),
       beginWait(cli, container.Id, 'not-running'),
     ])
-    if (tty && cli.stdout.isTerminal) cleanup.use(followTerminalSize(cli, `/containers/${container.Id}`))
+    if (tty && cli.stdout.isTerminal) {
+      await askForRepaint(cli, `/containers/${container.Id}`)
+      cleanup.use(followTerminalSize(cli, `/containers/${container.Id}`))
+    }
     const session = new StreamSession(cli, hijacked, { stdin, stdout: true, stderr: true, tty, detachKeys })
     if ((await session.run()) === 'detached') {
       cli.warn('read escape sequence')

@@ -8,6 +8,18 @@ export function terminalSize(cli: Cli): { rows: number; columns: number } | unde
   return rows > 0 && columns > 0 ? { rows, columns } : undefined
 }
 
+/**
+ * Makes the program in the container draw itself again for who has just attached: only a changed size does, so it is told a
+ * larger one. `followTerminalSize` then tells ours.
+ */
+export async function askForRepaint(cli: Cli, path: string): Promise<void> {
+  const size = terminalSize(cli)
+  if (size === undefined) return
+  const query = { h: size.rows + 1, w: size.columns + 1 }
+  // It may have ended meanwhile, which its output tells.
+  await cli.client.send('POST', `${path}/resize`, { query }).catch(() => {})
+}
+
 /** Tells the engine our size now and at every change, until disposed. `path` is `/containers/ID` or `/exec/ID`. */
 export function followTerminalSize(cli: Cli, path: string): Disposable {
   const attempts = 10

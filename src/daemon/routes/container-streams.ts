@@ -1,7 +1,7 @@
 /** Containers' streams: attach (hijacked and over a websocket), logs, stats, wait. */
 import { Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ContainerEngine, WaitCondition } from '../../containers/contract.ts'
+import type { AttachRequest, ContainerEngine, WaitCondition } from '../../containers/contract.ts'
 import type { LogRequest } from '../../containers/ports.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { EngineError, errorMessage } from '../../spec/errors.ts'
@@ -59,11 +59,13 @@ export function streamType(tty: boolean, version: number): 'multiplexed' | 'raw'
   return !tty && version >= 42 ? 'multiplexed' : 'raw'
 }
 
-function attachOptions(x: Exchange) {
+/** The websocket took no choice of streams before 1.42: it had all. */
+function attachOptions(x: Exchange, onWebSocket = false) {
+  const all = onWebSocket && x.version < 42
   return {
-    stdin: x.flag('stdin'),
-    stdout: x.flag('stdout'),
-    stderr: x.flag('stderr'),
+    stdin: all || x.flag('stdin'),
+    stdout: all || x.flag('stdout'),
+    stderr: all || x.flag('stderr'),
     detachKeys: x.text('detachKeys'),
   }
 }
@@ -73,37 +75,41 @@ async function attach(deps: StreamRoutesDeps, x: Exchange, connection: HijackedC
   // A body has no meaning here; a client that sends one with a length means it to be skipped.
   await connection.body(64 * 1024)
   const type = (tty: boolean) => streamType(tty, x.version)
+  const options = attachOptions(x)
   const replays = x.flag('logs')
   if (!x.flag('stream')) {
-    const past = replays ? pastOutput(deps, x) : []
+    const past = replays ? pastOutput({ deps, x, options }) : []
     connection.takeAsStream(type(engine.paths(x.name).tty))
     await pipeline(past, connection.socket)
     return
   }
   // What is replayed goes before what a connection that was given away would bring.
   const client = replays ? {} : { client: new GivableConnection(connection, type) }
-  const { stream, tty } = await engine.attach(x.name, { ...attachOptions(x), ...client })
+  const { stream, tty } = await engine.attach(x.name, { ...options, ...client })
   if (connection.given) return
-  const whole = replays ? withPast(deps, x, stream) : stream
+  const whole = replays ? withPast({ deps, x, options }, stream) : stream
   connection.takeAsStream(type(tty))
   await splice(connection, whole)
 }
 
+/** A client that attaches, and to what. */
+type Attaching = { deps: StreamRoutesDeps; x: Exchange; options: AttachRequest }
+
 /** What a container has written so far, of the streams that the client wants. Throws where it cannot be read. */
-function pastOutput({ engine, logs: reading }: StreamRoutesDeps, x: Exchange): AsyncIterable<Uint8Array> {
-  const { log, tty } = engine.paths(x.name)
-  const { stdout, stderr } = attachOptions(x)
+function pastOutput({ deps, x, options }: Attaching): AsyncIterable<Uint8Array> {
+  const { log, tty } = deps.engine.paths(x.name)
+  const { stdout, stderr } = options
   if (!stdout && !stderr) return Readable.from([])
   const now = systemClock.nowNs()
   const until = `${now / 1_000_000_000n}.${String(now % 1_000_000_000n).padStart(9, '0')}`
   const query = { stdout, stderr, since: '', until, tail: '', timestamps: false, details: false, tty }
-  return reading.readLogs(log, query, x.signal)
+  return deps.logs.readLogs(log, query, x.signal)
 }
 
 /** The stream of a client that was just attached, with what went before it. Lets go of it where that cannot be read. */
-function withPast(deps: StreamRoutesDeps, x: Exchange, stream: Duplex): Duplex {
+function withPast(attaching: Attaching, stream: Duplex): Duplex {
   try {
-    const past = pastOutput(deps, x)
+    const past = pastOutput(attaching)
     const readable = async function* (): AsyncGenerator<Uint8Array> {
       yield* past
       yield* stream
@@ -127,9 +133,9 @@ async function attachWebSocket(
   if (x.request.headers.upgrade?.toLowerCase() !== 'websocket') {
     throw new EngineError('invalid', 'not a websocket request')
   }
-  const options = attachOptions(x)
+  const options = attachOptions(x, true)
   const attached = await deps.engine.attach(x.name, options)
-  const stream = x.flag('logs') ? withPast(deps, x, attached.stream) : attached.stream
+  const stream = x.flag('logs') ? withPast({ deps, x, options }, attached.stream) : attached.stream
   await serveWebSocket(connection, stream, { framed: !attached.tty, binary: x.version >= 28 })
 }
 

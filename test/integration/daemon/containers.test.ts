@@ -167,6 +167,21 @@ test('the websocket carries both directions', async () => {
   await remove(id)
 })
 
+test('a websocket of before 1.42 has all streams, whatever it asks for', async () => {
+  const id = await create({ Cmd: ['sh', '-c', 'read line; echo "$line"; echo "$line" >&2'], OpenStdin: true })
+  await start(id)
+  const client = new WebSocket(`ws+unix://${daemon.socketPath}:/v1.41/containers/${id}/attach/ws?stream=1`)
+  let got = ''
+  client.on('message', (data: Buffer) => {
+    got += data.toString()
+  })
+  await once(client, 'open')
+  client.send('line\n')
+  await once(client, 'close')
+  assert.equal(got, 'line\nline\n')
+  await remove(id)
+})
+
 test('exec runs beside the container, with code, output and refusals', async () => {
   const id = await create({ Cmd: ['sleep', '1000'] })
   await start(id)
