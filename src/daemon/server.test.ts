@@ -83,6 +83,7 @@ let experimental = false
 
 const directory = mkdtempSync(join(tmpdir(), 'wharf-server-test-'))
 const socketPath = join(directory, 's.sock')
+let allowedOrigin = ''
 const api = new ApiServer({
   router: new Router([
     // Before the containers' own, whose {id} takes any path.
@@ -104,7 +105,7 @@ const api = new ApiServer({
   log: silentLog,
   product: 'Wharf/test (linux)',
   experimental: () => false,
-  corsOrigin: () => '',
+  corsOrigin: () => allowedOrigin,
   peer: () => undefined,
 })
 const server = api.listenerServer()
@@ -371,6 +372,21 @@ test('wait sends its head before there is a result', async () => {
 test('start refuses a body with a HostConfig', async () => {
   assert.equal((await call('POST', '/containers/c/start', '{"Memory": 5}')).status, 400)
   assert.equal((await call('POST', '/containers/c/start', '{}')).status, 204)
+})
+
+test('pages of the origin that the setting names may call the API, and no other', async (t) => {
+  assert.equal((await call('OPTIONS', '/containers/json')).headers['access-control-allow-origin'], undefined)
+  allowedOrigin = 'http://page.test'
+  t.after(() => {
+    allowedOrigin = ''
+  })
+  const { status, headers } = await call('OPTIONS', '/v1.41/containers/json')
+  assert.equal(status, 200)
+  assert.equal(headers['access-control-allow-origin'], 'http://page.test')
+  assert.match(headers['access-control-allow-headers'] ?? '', /X-Registry-Auth/)
+  assert.match(headers['access-control-allow-methods'] ?? '', /DELETE/)
+  const refused = await call('GET', '/nope')
+  assert.equal(refused.headers['access-control-allow-origin'], 'http://page.test')
 })
 
 test('a broken request is answered and the server lives on', async () => {
