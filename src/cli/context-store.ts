@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, w
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseHost } from '../client/host.ts'
-import { errorCode, errorMessage } from '../spec/errors.ts'
+import { fileErrorMessage } from '../lib/file-error.ts'
 import { contextDirectory, defaultSocket, readContextMeta } from './endpoint.ts'
 import type { ContextMeta } from './endpoint.ts'
 import { CliError } from './errors.ts'
@@ -114,8 +114,9 @@ function readTlsFile(path: string): Buffer {
   try {
     return readFileSync(path.startsWith('~/') ? join(homedir(), path.slice(2)) : path)
   } catch (error) {
-    const reason = errorCode(error) === 'ENOENT' ? 'no such file or directory' : errorMessage(error)
-    throw new CliError(`unable to create docker endpoint config: open ${path}: ${reason}`, { cause: error })
+    throw new CliError(`unable to create docker endpoint config: ${fileErrorMessage(error, path)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -1,6 +1,6 @@
 /** How a command ends other than well: a message for stderr and an exit code. */
 import { ApiError, ConnectionError } from '../client/errors.ts'
-import { errorMessage } from '../spec/errors.ts'
+import { fileErrorMessage } from '../lib/file-error.ts'
 import { OutputClosed } from './output.ts'
 
 /** Printed as it is (if not empty), then the process ends with `code`. */
@@ -28,7 +28,7 @@ export function failureOf(error: unknown): { message: string; code: number } {
   if (error instanceof ApiError) return { message: `Error response from daemon: ${error.message}`, code: 1 }
   if (error instanceof ConnectionError) return { message: error.message, code: 1 }
   if (error instanceof OutputClosed) return { message: '', code: 141 }
-  return { message: errorMessage(error), code: 1 }
+  return { message: fileErrorMessage(error), code: 1 }
 }
 
 /** Whether a command failed because no engine could be reached. */

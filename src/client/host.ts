@@ -1,6 +1,6 @@
 /** Where an engine listens: Docker's `-H` forms, and how a stream to each is opened. */
 import type { Duplex } from 'node:stream'
-import { errorCode, errorMessage } from '../spec/errors.ts'
+import { fileErrorMessage } from '../lib/file-error.ts'
 import { connectWithBun } from './bun-connection.ts'
 import type { Connection } from './connection.ts'
 import { ConnectionError } from './errors.ts'
@@ -63,8 +63,7 @@ async function secureStream(host: Extract<EngineHost, { kind: 'tcp' }>, files: T
       return await readFile(path)
     } catch (error) {
       // Not the engine's absence: the caller's own file.
-      const reason = errorCode(error) === 'ENOENT' ? 'no such file or directory' : errorMessage(error)
-      const text = `unable to resolve docker endpoint: open ${path}: ${reason}`
+      const text = `unable to resolve docker endpoint: ${fileErrorMessage(error, path)}`
       throw new ConnectionError(text, { cause: error })
     }
   }

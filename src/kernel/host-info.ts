@@ -226,10 +226,10 @@ export function parseNumberList(text: string): Set<number> {
   if (text.trim() === '') return numbers
   for (const part of text.trim().split(',')) {
     const match = /^(\d{1,7})(?:-(\d{1,7}))?$/.exec(part)
-    if (match === null) throw new RangeError(`invalid list: ${text}`)
+    if (match === null) throw new RangeError(`invalid format: ${text}`)
     const first = Number(match[1])
     const last = Number(match[2] ?? match[1])
-    if (last < first || last > 8192) throw new RangeError(`invalid range: ${part}`)
+    if (last < first || last > 8192) throw new RangeError(`invalid format: ${text}`)
     for (let value = first; value <= last; value++) numbers.add(value)
   }
   return numbers

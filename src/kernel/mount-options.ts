@@ -25,7 +25,7 @@ export function tmpfsOptions(text: string): string[] {
     const name = option.split('=')[0] ?? option
     const group = flagGroups.findIndex((names) => names.includes(option))
     const known = group >= 0 || option === 'remount' || (option.includes('=') && tmpfsData.has(name))
-    if (!known) throw new EngineError('invalid', `Invalid tmpfs option ["${option}"]`)
+    if (!known) throw new EngineError('invalid', `invalid tmpfs option ["${option}"]`)
     const key = group >= 0 ? `group ${group}` : name
     merged.delete(key)
     merged.set(key, option)

@@ -15,7 +15,10 @@ export function describeSyntaxError(text: string): SyntaxProblem {
     if (error instanceof ScanError) return { message: error.message, trailing: false }
     throw error
   }
-  return { message: 'unexpected content after JSON', trailing: true }
+  return {
+    message: `invalid character ${quote(scanner.rest.charAt(0))} after top-level value`,
+    trailing: true,
+  }
 }
 
 class ScanError extends Error {}
@@ -28,6 +31,12 @@ class Scanner {
 
   constructor(text: string) {
     this.#text = text
+  }
+
+  /** What follows a value that was read, without the space before it. */
+  get rest(): string {
+    this.#space()
+    return this.#text.slice(this.#at)
   }
 
   value(context: string, depth: number): void {

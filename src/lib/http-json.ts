@@ -49,7 +49,7 @@ export function parseJson(text: string): unknown {
     const problem = describeSyntaxError(text)
     throw new EngineError(
       'invalid',
-      problem.trailing ? problem.message : `invalid JSON: ${problem.message}`,
+      problem.trailing ? 'unexpected content after JSON' : `invalid JSON: ${problem.message}`,
       {
         cause,
       },

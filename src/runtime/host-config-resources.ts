@@ -25,9 +25,6 @@ export function checkResources(resources: Resources, facts: KernelFacts, update:
 
 /** Values that Docker fills in when they are not given. */
 export function completeResources(resources: Resources): void {
-  if (resources.CpuShares > 0) {
-    resources.CpuShares = Math.min(sharesRange.most, Math.max(sharesRange.least, resources.CpuShares))
-  }
   if (resources.Memory > 0 && resources.MemorySwap === 0) resources.MemorySwap = resources.Memory * 2
   resources.OomKillDisable ??= false
 }
@@ -117,7 +114,8 @@ function checkOomAndPids(resources: Resources, { features }: KernelFacts, warnin
   }
 }
 
-function checkCpu(resources: Resources, { features, cpuCount }: KernelFacts, warnings: string[]): void {
+function checkCpu(resources: Resources, facts: KernelFacts, warnings: string[]): void {
+  const { features, cpuCount } = facts
   const { NanoCpus: nano, CpuPeriod: period, CpuQuota: quota } = resources
   if (nano > 0 && period > 0) refuse('Conflicting options: Nano CPUs and CPU Period cannot both be set')
   if (nano > 0 && quota > 0) refuse('Conflicting options: Nano CPUs and CPU Quota cannot both be set')
@@ -129,13 +127,7 @@ function checkCpu(resources: Resources, { features, cpuCount }: KernelFacts, war
   if (nano < 0 || nano > cpuCount * 1e9) {
     refuse(`Range of CPUs is from 0.01 to ${cpuCount}.00, as there are only ${cpuCount} CPUs available`)
   }
-  if (resources.CpuShares < 0) {
-    refuse(`invalid CPU shares (${resources.CpuShares}): value must be a positive integer`)
-  }
-  if (resources.CpuShares > 0 && !features.cpuShares) {
-    warnings.push('Your kernel does not support CPU shares or the cgroup is not mounted. Shares discarded.')
-    resources.CpuShares = 0
-  }
+  checkShares(resources, facts, warnings)
   if ((period !== 0 || quota !== 0) && !features.cpuCfs) {
     warnings.push('Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.')
     resources.CpuPeriod = 0
@@ -152,6 +144,23 @@ function checkCpu(resources: Resources, { features, cpuCount }: KernelFacts, war
     resources.CpuPercent = 0
   }
   checkRealtime(resources, features.cpuRealtime)
+}
+
+function checkShares(resources: Resources, { features, cgroup }: KernelFacts, warnings: string[]): void {
+  if (resources.CpuShares < 0) {
+    refuse(`invalid CPU shares (${resources.CpuShares}): value must be a positive integer`)
+  }
+  if (resources.CpuShares === 0) return
+  if (!features.cpuShares) {
+    warnings.push('Your kernel does not support CPU shares or the cgroup is not mounted. Shares discarded.')
+    resources.CpuShares = 0
+    return
+  }
+  // The kernel would take another number in silence; runc, which Docker starts containers with, refuses it.
+  if (cgroup.mode === 'v2') return
+  const { least, most } = sharesRange
+  if (resources.CpuShares < least) refuse(`the minimum allowed cpu-shares is ${least}`)
+  if (resources.CpuShares > most) refuse(`the maximum allowed cpu-shares is ${most}`)
 }
 
 function checkRealtime(resources: Resources, supported: boolean): void {

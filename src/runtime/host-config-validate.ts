@@ -164,10 +164,10 @@ function checkRuntime(hostConfig: HostConfig, settings: HostConfigSettings): voi
 
 function checkTmpfs(hostConfig: HostConfig): void {
   for (const [destination, options] of Object.entries(hostConfig.Tmpfs ?? {})) {
-    if (/^\/*(\.\/*)*$/.test(destination)) refuse("invalid specification: destination can't be '/'")
     if (!destination.startsWith('/')) {
       refuse(`invalid mount path: '${destination}' mount path must be absolute`)
     }
+    if (/^\/*(\.\/*)*$/.test(destination)) refuse("invalid specification: destination can't be '/'")
     tmpfsOptions(options)
   }
 }

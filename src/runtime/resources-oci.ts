@@ -35,7 +35,8 @@ function cpuResources(resources: Resources): NonNullable<OciResources['cpu']> {
   const { quotaUs, periodUs } = cpuBandwidth(resources)
   return {
     ...(resources.CpuShares > 0 && { shares: resources.CpuShares }),
-    ...(quotaUs !== undefined && { quota: quotaUs }),
+    // A negative one is no limit, which a new cgroup has, and which crun cannot write.
+    ...(quotaUs !== undefined && quotaUs > 0 && { quota: quotaUs }),
     ...(periodUs !== undefined && { period: periodUs }),
     ...(resources.CpuRealtimePeriod !== 0 && { realtimePeriod: resources.CpuRealtimePeriod }),
     ...(resources.CpuRealtimeRuntime !== 0 && { realtimeRuntime: resources.CpuRealtimeRuntime }),

@@ -40,13 +40,19 @@ const table: [message: string, command: string, kind: string, text: string][] = 
     'mkdir `/etc/f/x`: Not a directory',
     'sh',
     'invalid',
-    `${created}mkdir \`/etc/f/x\`: Not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type`,
+    `${created}mkdir \`/etc/f/x\`: not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type`,
   ],
   [
     'writing file `x`: Invalid argument',
     'sh',
     'internal',
-    `${created}writing file \`x\`: Invalid argument: unknown`,
+    `${created}writing file \`x\`: invalid argument: unknown`,
+  ],
+  [
+    'open /proc/sys/net/ipv4/nope: No such file or directory',
+    'sh',
+    'invalid',
+    `${created}open /proc/sys/net/ipv4/nope: no such file or directory: unknown`,
   ],
 ]
 

@@ -76,9 +76,15 @@ function dockerReason(
 ): string {
   const said = runcReason(message) ?? chdirReason(message, init) ?? crunReason(message, command)
   if (said !== undefined) return `${operation}: unable to start container process: ${said}`
-  return message
-    .replace(/^runc run failed: /, 'runc create failed: ')
-    .replace(/^exec failed: /, 'exec failed: ')
+  return inGoWords(message).replace(/^runc run failed: /, 'runc create failed: ')
+}
+
+/** The C library's words for an error number, which crun ends its messages with, as Go writes them. */
+function inGoWords(message: string): string {
+  return message.replace(
+    /: ([A-Z])([a-z -]+)$/,
+    (_, first: string, rest: string) => `: ${first.toLowerCase()}${rest}`,
+  )
 }
 
 function runcReason(message: string): string | undefined {

@@ -360,5 +360,6 @@ test('filters are compiled once, and unconfined containers have none', () => {
   assert.notEqual(filters.filterFor(request), filters.filterFor({ ...request, capabilities: [] }))
   assert.equal(filters.filterFor({ ...request, privileged: true }), undefined)
   assert.equal(filters.filterFor({ ...request, option: 'unconfined' }), undefined)
+  assert.equal(filters.filterFor({ ...request, option: '{}' }), undefined)
   assert.ok(filters.filterFor({ ...request, option: 'builtin', privileged: true })?.bpf)
 })

@@ -47,7 +47,10 @@ export class SeccompFilters {
       .digest('hex')
     const kept = this.#kept.get(key)
     if (kept !== undefined) return kept
-    const made = this.#make(profileOf(chosen), capabilities)
+    const given = profileOf(chosen)
+    // moby profiles/seccomp, setupSeccomp: a profile that says nothing filters nothing.
+    if (given.defaultAction === '' && (given.syscalls ?? []).length === 0) return undefined
+    const made = this.#make(given, capabilities)
     const oldest = this.#kept.keys().next()
     if (this.#kept.size >= maxKept && !oldest.done) this.#kept.delete(oldest.value)
     this.#kept.set(key, made)

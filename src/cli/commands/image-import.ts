@@ -1,9 +1,10 @@
 /** `import`: a tar archive of files becomes an image of one layer. */
 import { createReadStream, openSync, statSync } from 'node:fs'
 import { jsonLines } from '../../client/ndjson.ts'
+import { fileErrorMessage } from '../../lib/file-error.ts'
 import { flag } from '../../lib/flags.ts'
 import type { ProgressMessage } from '../../spec/image-types.ts'
-import { errorMessage } from '../../spec/errors.ts'
+
 import { defineCommand } from '../command.ts'
 import { CliError } from '../errors.ts'
 import { parseImageName } from '../image-names.ts'
@@ -16,9 +17,7 @@ function openFile(path: string): AsyncIterable<Buffer> {
   try {
     return createReadStream('', { fd: openSync(path, 'r'), highWaterMark: 1 << 20 })
   } catch (error) {
-    // Bun leaves an empty path out of the message, Node does not.
-    const reason = /^E\w+: ([^,]*)/.exec(errorMessage(error))?.[1] ?? errorMessage(error)
-    throw new CliError(`open ${path}: ${reason}`, { cause: error })
+    throw new CliError(fileErrorMessage(error, path), { cause: error })
   }
 }
 

@@ -1,7 +1,8 @@
 /** From the flags of `create` and `run` to the body of `POST /containers/create`. Error texts are Docker's. */
 import { readFileSync } from 'node:fs'
-import { errorCode, errorMessage } from '../../spec/errors.ts'
+import { fileErrorMessage } from '../../lib/file-error.ts'
 import { quoteGo } from '../../lib/go-quote.ts'
+import { describeSyntaxError } from '../../lib/http-json-syntax.ts'
 import type { ConfigFile } from '../config-file.ts'
 import { cut, keyValueMap } from './csv.ts'
 import type { CreateFlagValues } from './create-flags.ts'
@@ -9,7 +10,7 @@ import { inheritedValue, proxyVariables, readKeyValues } from './environment.ts'
 import { parseTmpfs, parseVolumes } from './mounts.ts'
 import { checkMac, isUserDefined, parseNetworks } from './networks.ts'
 import { parsePorts } from './ports.ts'
-import { parseDevice } from './resources.ts'
+import { isCdiName, parseDevice } from './resources.ts'
 
 /** What a create request is made from. */
 export type CreateInput = {
@@ -47,21 +48,25 @@ export function restartPolicy(text: string): Record<string, unknown> {
   return { Name, MaximumRetryCount: Number(count) }
 }
 
+/** Why Go's json.Compact refuses a text. */
+function compactionError(text: string): string {
+  const { message } = describeSyntaxError(text)
+  return message === 'unexpected EOF' ? 'unexpected end of JSON input' : message
+}
+
 function seccompProfile(path: string): string {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    const reason =
-      errorCode(error) === 'ENOENT' ? `open ${path}: no such file or directory` : errorMessage(error)
+    const reason = fileErrorMessage(error, path)
     throw new Error(`opening seccomp profile (${path}) failed: ${reason}`, { cause: error })
   }
   try {
     return JSON.stringify(JSON.parse(text))
   } catch (error) {
-    throw new Error(`compacting json for seccomp profile (${path}) failed: ${errorMessage(error)}`, {
-      cause: error,
-    })
+    const reason = compactionError(text)
+    throw new Error(`compacting json for seccomp profile (${path}) failed: ${reason}`, { cause: error })
   }
 }
 
@@ -132,6 +137,13 @@ function healthcheck(flags: Flags): Record<string, unknown> | undefined {
   }
 }
 
+/** Devices that a Container Device Interface driver would have to find: one request for all of them. */
+function cdiRequests(devices: readonly string[]): Record<string, unknown>[] {
+  const names = devices.filter(isCdiName)
+  if (names.length === 0) return []
+  return [{ Driver: 'cdi', Count: 0, DeviceIDs: names, Capabilities: null, Options: null }]
+}
+
 function resources(flags: Flags, given: ReadonlySet<string>): Record<string, unknown> {
   const swappiness = flags['memory-swappiness']
   if (swappiness !== -1 && (swappiness < 0 || swappiness > 100)) {
@@ -166,8 +178,8 @@ function resources(flags: Flags, given: ReadonlySet<string>): Record<string, unk
     IOMaximumBandwidth: flags['io-maxbandwidth'],
     Ulimits: flags.ulimit,
     DeviceCgroupRules: flags['device-cgroup-rule'],
-    Devices: flags.device.flatMap(parseDevice),
-    DeviceRequests: flags.gpus,
+    Devices: flags.device.filter((text) => !isCdiName(text)).flatMap(parseDevice),
+    DeviceRequests: [...flags.gpus, ...cdiRequests(flags.device)],
   }
 }
 

@@ -2,7 +2,7 @@
 import { closeSync, existsSync, openSync, rmSync, writeSync } from 'node:fs'
 import { ApiError } from '../../client/errors.ts'
 import type { ContainerCreated } from '../../spec/container-types.ts'
-import { errorMessage } from '../../spec/errors.ts'
+import { fileErrorMessage } from '../../lib/file-error.ts'
 import type { Cli } from '../cli.ts'
 import { parseImageName } from '../image-names.ts'
 import { familiarName, isImageId, pullForRun } from '../pull.ts'
@@ -20,7 +20,7 @@ function openIdFile(path: string): Disposable & { write(id: string): void } {
   try {
     fd = openSync(path, 'wx', 0o666)
   } catch (error) {
-    throw new Error(`failed to create the container ID file: ${errorMessage(error)}`, { cause: error })
+    throw new Error(`failed to create the container ID file: ${fileErrorMessage(error)}`, { cause: error })
   }
   let isWritten = false
   return {
@@ -36,11 +36,6 @@ function openIdFile(path: string): Disposable & { write(id: string): void } {
 }
 
 function warnEarly(cli: Cli, flags: CreateFlagValues): void {
-  if (flags['oom-kill-disable'] && flags.memory === 0) {
-    cli.warn(
-      "WARNING: Disabling the OOM killer on containers without setting a '-m/--memory' limit may be dangerous.",
-    )
-  }
   const local = flags.dns.find((address) => address.startsWith('127.') || address === '::1')
   if (local !== undefined) cli.warn(`WARNING: Localhost DNS setting (--dns=${local}) may fail in containers.`)
 }

@@ -1,30 +1,50 @@
 /** Environment variables, labels, hosts and the like: values that are lists of names. Error texts are Docker's. */
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { errorCode, errorMessage } from '../../spec/errors.ts'
+import { isUtf8 } from 'node:buffer'
+import { fileErrorMessage } from '../../lib/file-error.ts'
 import { quoteGo } from '../../lib/go-quote.ts'
 import type { ConfigFile, ProxyConfig } from '../config-file.ts'
 import { cut } from './csv.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-function readLines(path: string): string {
+function readBytes(path: string): Buffer {
   try {
-    return readFileSync(path, 'utf8')
+    return readFileSync(path)
   } catch (error) {
-    const reason = errorCode(error) === 'ENOENT' ? 'no such file or directory' : errorMessage(error)
-    throw new Error(`open ${path}: ${reason}`, { cause: error })
+    throw new Error(`invalid env file (${path}): ${fileErrorMessage(error, path)}`, { cause: error })
   }
+}
+
+const lineFeed = 10
+
+function readLines(path: string): string[] {
+  const lines: string[] = []
+  const bytes = readBytes(path)
+  for (let start = 0; start <= bytes.length;) {
+    const found = bytes.indexOf(lineFeed, start)
+    const line = bytes.subarray(start, found < 0 ? bytes.length : found)
+    if (!isUtf8(line)) {
+      throw new Error(
+        `invalid env file (${path}): invalid utf8 bytes at line ${lines.length + 1}: [${line.join(' ')}]`,
+      )
+    }
+    lines.push(line.toString())
+    if (found < 0) break
+    start = found + 1
+  }
+  return lines
 }
 
 /** A file of `KEY=value` lines. A key alone takes its value from `env`, where one is given. */
 function readKeyValueFile(path: string, env: Environment | undefined): string[] {
   const result: string[] = []
-  const lines = readLines(path)
-    .replace(/^\uFEFF/, '')
-    .split('\n')
-  lines.forEach((raw, index) => {
-    const line = raw.replace(/\r$/, '').trimStart()
+  readLines(path).forEach((raw, index) => {
+    const line = raw
+      .replace(index === 0 ? /^\uFEFF/ : '', '')
+      .replace(/\r$/, '')
+      .trimStart()
     if (line === '' || line.startsWith('#')) return
     const [key, value] = cut(line, '=')
     const fail = (reason: string) => new Error(`invalid env file (${path}): ${reason} on line ${index + 1}`)

@@ -131,6 +131,11 @@ function isDeviceMode(mode: string): boolean {
   return /^[rwm]+$/.test(mode) && new Set(mode).size === mode.length
 }
 
+/** Whether `--device` names a device of the Container Device Interface: `vendor.com/class=device`. */
+export function isCdiName(text: string): boolean {
+  return /^[a-z](?:[\w.-]*[a-z\d])?\/[a-z](?:[\w-]*[a-z\d])?=[a-z\d](?:[\w.:-]*[a-z\d])?$/i.test(text)
+}
+
 /** `/dev/x[:/dev/y][:rwm]`; a `*` at the end stands for all that match. */
 export function parseDevice(text: string): DeviceMapping[] {
   const parts = text.split(':')

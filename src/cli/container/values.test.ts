@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { createFlags } from './create-flags.ts'
 import { createRequest } from './create-request.ts'
@@ -123,6 +126,37 @@ for (const [words, message] of refusals) {
   test(`${words.join(' ')} is refused in Docker's words`, () =>
     assert.throws(() => request(...words), { message }))
 }
+
+test('devices of the Container Device Interface become one request', () => {
+  const asked = host('--device', 'vendor.com/class=a', '--device', 'v/c=b:1', '--device', '/dev/null', 'i')
+  const request = { Driver: 'cdi', Count: 0, DeviceIDs: ['vendor.com/class=a', 'v/c=b:1'] }
+  assert.deepEqual(asked['DeviceRequests'], [{ ...request, Capabilities: null, Options: null }])
+  assert.equal((asked['Devices'] as unknown[]).length, 1)
+})
+
+test("files that make no sense are refused in Docker's words", () => {
+  const directory = mkdtempSync(join(tmpdir(), 'wharf-values-'))
+  const file = (content: Buffer) => {
+    writeFileSync(join(directory, 'file'), content)
+    return join(directory, 'file')
+  }
+  const seccomp = (text: string) => () => request('--security-opt', `seccomp=${file(Buffer.from(text))}`, 'i')
+  const failed = `compacting json for seccomp profile (${join(directory, 'file')}) failed: `
+  try {
+    assert.throws(seccomp('{'), { message: `${failed}unexpected end of JSON input` })
+    assert.throws(seccomp('{}x'), { message: `${failed}invalid character 'x' after top-level value` })
+    assert.throws(seccomp('[1 2]'), { message: `${failed}invalid character '2' after array element` })
+    assert.throws(() => request('--security-opt', `seccomp=${directory}`, 'i'), {
+      message: `opening seccomp profile (${directory}) failed: read ${directory}: is a directory`,
+    })
+    const binary = file(Buffer.from([65, 61, 10, 255, 254, 10, 66]))
+    assert.throws(() => request('--env-file', binary, 'i'), {
+      message: `invalid env file (${binary}): invalid utf8 bytes at line 2: [255 254]`,
+    })
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
 
 test('ports of ps are grouped as Docker groups them', () => {
   const port = (PrivatePort: number, PublicPort?: number, IP = '0.0.0.0') =>

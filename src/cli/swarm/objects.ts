@@ -1,6 +1,7 @@
 /** `node`, `config`, `secret` and `stack`. */
 import { readFileSync } from 'node:fs'
 import { errorMessage } from '../../spec/errors.ts'
+import { fileErrorMessage } from '../../lib/file-error.ts'
 import { flag } from '../../lib/flags.ts'
 import type { Flags } from '../../lib/flags.ts'
 import { defineCommand } from '../command.ts'
@@ -61,8 +62,7 @@ function readContent(path: string): void {
   try {
     readFileSync(path === '-' ? 0 : path)
   } catch (error) {
-    const reason = errorMessage(error).replace(/^[A-Z]+: (.*?), open .*$/, '$1')
-    throw new CliError(`error reading from ${path}: open ${path}: ${reason}`, { cause: error })
+    throw new CliError(`error reading from ${path}: ${fileErrorMessage(error, path)}`, { cause: error })
   }
 }
 
