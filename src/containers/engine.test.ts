@@ -230,7 +230,11 @@ test('kill() of a stopped container is refused with its id', async () => {
   })
   await assert.rejects(fixture.engine.kill('web', 'NOPE'), {
     kind: 'invalid',
-    message: 'invalid signal: NOPE',
+    message: 'cannot kill container: web: invalid signal: NOPE',
+  })
+  await assert.rejects(fixture.engine.kill('nosuch', ''), {
+    kind: 'notFound',
+    message: 'cannot kill container: nosuch: No such container: nosuch',
   })
 })
 
@@ -274,6 +278,18 @@ test('auto-remove takes the container away after its exit, with its anonymous vo
   await engine.idle()
   assert.deepEqual(world.releasedMounts, [{ id, removeAnonymous: true }])
   assert.equal(world.layers.size + world.mounted.size + world.sandboxes.size, 0)
+})
+
+test('inspect() shows mounts as Go writes them: without what holds nothing', async () => {
+  await using fixture = await EngineFixture.make()
+  const VolumeOptions = { Labels: { empty: '' }, DriverConfig: {} }
+  const Mounts = [
+    { Type: 'volume', Source: 'v', Target: '/v', VolumeOptions },
+    { Type: 'tmpfs', Target: '/t', ReadOnly: true, TmpfsOptions: { Mode: 0o700 } },
+  ]
+  const id = await fixture.create({}, { Mounts })
+  const { HostConfig } = await fixture.engine.inspect(id, { size: false })
+  assert.deepEqual(HostConfig.Mounts, Mounts)
 })
 
 test('create() refuses to join the processes of a container that is not there, and keeps joined ones by id', async () => {

@@ -126,9 +126,9 @@ export class Containers implements ContainerEngine {
   }
 
   async kill(reference: string, signal: string): Promise<void> {
-    const container = this.#find(reference)
-    const number = signal === '' ? killSignal : parseSignal(signal)
     await prefixed(`cannot kill container: ${reference}`, async () => {
+      const number = signal === '' ? killSignal : parseSignal(signal)
+      const container = this.#find(reference)
       if (number === killSignal) await killAndWait(this.#core, container)
       else await sendSignal(this.#core, container, number)
     })

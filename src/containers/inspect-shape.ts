@@ -1,6 +1,6 @@
 /** Configurations as inspect shows them: Docker leaves certain fields out while they hold nothing. */
 import { optionalConfigFields, type ContainerConfig, type HostConfig } from '../spec/container-config.ts'
-import type { ShownConfig } from '../spec/container-types.ts'
+import type { ShownConfig, ShownHostConfig } from '../spec/container-types.ts'
 
 const optionalHostConfig = [
   'Annotations',
@@ -24,10 +24,29 @@ export function shownConfig(config: ContainerConfig): ShownConfig {
 }
 
 /** `HostConfig` of inspect. */
-export function shownHostConfig(hostConfig: HostConfig, links: string[] | null): Partial<HostConfig> {
+export function shownHostConfig(hostConfig: HostConfig, links: string[] | null): ShownHostConfig {
   const shown = { ...hostConfig, Links: links, ConsoleSize: hostConfig.ConsoleSize ?? [0, 0] }
-  return without<HostConfig>(shown, optionalHostConfig)
+  const { Mounts: mounts, ...rest } = without<HostConfig>(shown, optionalHostConfig)
+  return { ...rest, ...(mounts && { Mounts: mounts.map(shownMount) }) }
 }
+
+/** A mount, or one of its groups of options: Go leaves every field out that holds nothing, but no empty group. */
+function shownMount(value: object): object {
+  const fields = Object.entries(value).flatMap(([key, field]: [string, unknown]) => {
+    if (typeof field === 'object' && field !== null && optionGroups.has(key)) return [[key, shownMount(field)]]
+    return isNothing(field) || field === 0 || field === false ? [] : [[key, field]]
+  })
+  return Object.fromEntries(fields)
+}
+
+const optionGroups = new Set([
+  'BindOptions',
+  'VolumeOptions',
+  'DriverConfig',
+  'ImageOptions',
+  'TmpfsOptions',
+  'ClusterOptions',
+])
 
 function without<T extends object>(value: T, optional: readonly (keyof T)[]): Partial<T> {
   const shown: Partial<T> = { ...value }

@@ -100,7 +100,7 @@ export type ContainerInspect = {
   ProcessLabel: string
   AppArmorProfile: string
   ExecIDs: string[] | null
-  HostConfig: Partial<HostConfig>
+  HostConfig: ShownHostConfig
   GraphDriver: { Name: string; Data: Record<string, string> | null }
   SizeRw?: number
   SizeRootFs?: number
@@ -109,6 +109,9 @@ export type ContainerInspect = {
   NetworkSettings: NetworkSettings
   ImageManifestDescriptor?: Record<string, unknown>
 }
+
+/** A host configuration without the fields that hold nothing, in its mounts as well. */
+export type ShownHostConfig = Partial<Omit<HostConfig, 'Mounts'>> & { Mounts?: object[] }
 
 /** A configuration without the fields that hold nothing. */
 export type ShownConfig = Partial<Omit<ContainerConfig, 'Healthcheck'>> & {

@@ -12,3 +12,10 @@ $D rm -f up
 $D run -d --name rs --restart on-failure:2 busybox false >/dev/null
 until [ "$($D inspect -f '{{.State.Status}}{{.RestartCount}}' rs)" = exited2 ]; do sleep 0.1; done
 $D inspect -f '{{.State.ExitCode}} {{.RestartCount}}' rs; $D rm rs
+# No limit, and what neither the kernel nor a filter knows.
+$D run --rm --cpu-quota -1 busybox echo unlimited
+$D run --rm --sysctl net.ipv4.nosuch=1 busybox true 2>/dev/null; echo "exit $?"
+echo '{}' >profile; $D run --rm --security-opt seccomp=profile busybox grep Seccomp: /proc/self/status; rm profile
+$D create --name mounts --mount type=tmpfs,dst=/t,tmpfs-size=1m busybox >/dev/null
+$D inspect -f '{{json .HostConfig.Mounts}}' mounts; $D rm mounts
+$D kill nosuch 2>&1 | grep -oE 'annot kill container: nosuch: No such container: nosuch'
