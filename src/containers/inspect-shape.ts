@@ -33,7 +33,8 @@ export function shownHostConfig(hostConfig: HostConfig, links: string[] | null):
 /** A mount, or one of its groups of options: Go leaves every field out that holds nothing, but no empty group. */
 function shownMount(value: object): object {
   const fields = Object.entries(value).flatMap(([key, field]: [string, unknown]) => {
-    if (typeof field === 'object' && field !== null && optionGroups.has(key)) return [[key, shownMount(field)]]
+    if (typeof field === 'object' && field !== null && optionGroups.has(key))
+      return [[key, shownMount(field)]]
     return isNothing(field) || field === 0 || field === false ? [] : [[key, field]]
   })
   return Object.fromEntries(fields)

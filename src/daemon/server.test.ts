@@ -327,6 +327,15 @@ test('checkpoints: switched off unless experimental, then as without CRIU', asyn
   experimental = false
 })
 
+test('what a query lacks or garbles is told before the container is looked for', async () => {
+  const ask = async (path: string) => {
+    const answer = await call('GET', `/containers/nosuch/${path}`)
+    return [answer.status, (JSON.parse(answer.body) as { message?: string }).message]
+  }
+  assert.deepEqual(await ask('logs'), [400, 'Bad parameters: you must choose at least one stream'])
+  assert.deepEqual(await ask('top?ps_args=a;b'), [400, 'invalid semicolon separator in query'])
+})
+
 test('create: what a body lacks, has too much of, or has of the wrong kind', async () => {
   const create = async (body: string, headers: Record<string, string> = {}) => {
     const answer = await call('POST', '/v1.50/containers/create?name=n', body, headers)

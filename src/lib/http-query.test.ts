@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkFilterKeys, parseFilters, parseQuery, queryFlag, queryInteger } from './http-query.ts'
 
-test('parseQuery refuses a broken escape', () => {
+test('parseQuery refuses a broken escape and a semicolon', () => {
   assert.equal(parseQuery('a=%2F%25&b=1').get('a'), '/%')
   for (const [text, part] of [
     ['filters=%zz', '%zz'],
@@ -11,6 +11,7 @@ test('parseQuery refuses a broken escape', () => {
   ] as const) {
     assert.throws(() => parseQuery(text), { kind: 'invalid', message: `invalid URL escape "${part}"` })
   }
+  assert.throws(() => parseQuery('a=1;b=2'), { message: 'invalid semicolon separator in query' })
 })
 
 test('queryFlag takes for false only what Docker does', () => {

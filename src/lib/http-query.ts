@@ -1,8 +1,9 @@
 /** Query parameters with the meaning Docker's routes give them. */
 import { EngineError } from '../spec/errors.ts'
 
-/** Parameters of a query. Throws `invalid` with Go's words for a broken escape. */
+/** Parameters of a query. Throws `invalid` with Go's words for a broken escape or a semicolon. */
 export function parseQuery(text: string): URLSearchParams {
+  if (text.includes(';')) throw new EngineError('invalid', 'invalid semicolon separator in query')
   const broken = text.includes('%') ? /%(?![0-9a-fA-F]{2}).{0,2}/.exec(text) : null
   if (broken !== null) throw new EngineError('invalid', `invalid URL escape ${JSON.stringify(broken[0])}`)
   return new URLSearchParams(text)

@@ -140,10 +140,13 @@ async function attachWebSocket(
 }
 
 async function logs({ engine, logs: reading }: StreamRoutesDeps, x: Exchange): Promise<void> {
+  const streams = { stdout: x.flag('stdout'), stderr: x.flag('stderr') }
+  if (!streams.stdout && !streams.stderr) {
+    throw new EngineError('invalid', 'Bad parameters: you must choose at least one stream')
+  }
   const container = engine.paths(x.name)
   const query: LogQuery = {
-    stdout: x.flag('stdout'),
-    stderr: x.flag('stderr'),
+    ...streams,
     since: x.text('since'),
     until: x.text('until'),
     tail: x.text('tail'),

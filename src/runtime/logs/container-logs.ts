@@ -126,9 +126,6 @@ export class ContainerLogFiles implements AsyncDisposable {
    */
   readLogs(request: LogRequest, query: LogQuery, signal: AbortSignal): AsyncIterable<Buffer> {
     const driver = logDriver(request.driver)
-    if (!query.stdout && !query.stderr) {
-      throw new EngineError('invalid', 'Bad parameters: you must choose at least one stream')
-    }
     const sinceNs = parseLogTime('since', query.since)
     const untilNs = parseLogTime('until', query.until)
     const tail = parseTail(query.tail)
