@@ -1,29 +1,25 @@
 /** Writes a stream to a file that appears only when whole. */
-import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, lstatSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { errorCode, errorMessage } from '../spec/errors.ts'
+import { fileErrorMessage } from '../lib/file-error.ts'
+import { errorMessage } from '../spec/errors.ts'
 import { CliError } from './errors.ts'
 
+/** Docker's refusals of a path. */
 function check(path: string, what: string): 'file' | 'device' {
+  const refuse = (reason: string) => new CliError(`${what}: ${reason}`)
+  const parent = dirname(path)
   try {
-    const parent = statSync(dirname(path) || '.')
-    if (!parent.isDirectory())
-      throw new CliError(`${what}: invalid output path: directory "${dirname(path)}" does not exist`)
+    if (!statSync(parent).isDirectory()) throw refuse(`invalid output path: stat ${parent}: not a directory`)
   } catch (error) {
     if (error instanceof CliError) throw error
-    throw new CliError(`${what}: invalid output path: directory "${dirname(path)}" does not exist`, {
-      cause: error,
-    })
+    throw refuse(`invalid output path: ${fileErrorMessage(error, parent)}`)
   }
-  try {
-    const found = statSync(path)
-    if (found.isDirectory())
-      throw new CliError(`${what}: invalid output path: "${path}" must be a regular file`)
-    return found.isFile() ? 'file' : 'device'
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return 'file'
-    throw error
-  }
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return 'file'
+  if (found.isDirectory()) throw refuse('cannot write to a directory')
+  if (found.isSymbolicLink()) throw refuse('cannot write to a symbolic link directly')
+  return found.isFile() ? 'file' : 'device'
 }
 
 /** See the file's description. `what` starts the error texts. An existing device or pipe is written to directly. */

@@ -292,6 +292,18 @@ test('inspect() shows mounts as Go writes them: without what holds nothing', asy
   assert.deepEqual(HostConfig.Mounts, Mounts)
 })
 
+test('resize() changes a terminal, and leaves a container without one alone', async () => {
+  await using fixture = await EngineFixture.make()
+  const { engine, world } = fixture
+  const plain = await fixture.run({})
+  await engine.resize(plain, 5, 6)
+  assert.equal(world.task(plain).size, undefined)
+  const terminal = await fixture.run({ Tty: true })
+  await engine.resize(terminal, 7, 8)
+  assert.deepEqual(world.task(terminal).size, [7, 8])
+  assert.equal(world.actions(plain).at(-1), 'resize')
+})
+
 test('create() refuses to join the processes of a container that is not there, and keeps joined ones by id', async () => {
   await using fixture = await EngineFixture.make()
   await assert.rejects(fixture.create({}, { PidMode: 'container:nope' }), {

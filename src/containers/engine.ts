@@ -210,7 +210,8 @@ export class Containers implements ContainerEngine {
   async resize(reference: string, rows: number, columns: number): Promise<void> {
     const container = this.#find(reference)
     if (container.task === undefined) throw notRunning(container)
-    await container.task.resize(rows, columns)
+    // Without a terminal there is nothing to resize, which Docker takes for done.
+    if (container.record.config.Tty) await container.task.resize(rows, columns)
     this.#core.emit(container, 'resize', { height: String(rows), width: String(columns) })
   }
 

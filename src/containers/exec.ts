@@ -164,7 +164,7 @@ export class Execs {
     if (exec.task === undefined) {
       throw new EngineError('conflict', `exec ${exec.id} is not running`)
     }
-    await exec.task.resize(rows, columns)
+    if (exec.config.Tty) await exec.task.resize(rows, columns)
   }
 
   inspect(exec: Exec): ExecInspect {

@@ -163,6 +163,7 @@ const refused: [Record<string, unknown>, Record<string, unknown>, string][] = [
     { NetworkMode: 'container:x', PublishAllPorts: true },
     'conflicting options: port publishing and the container type network mode',
   ],
+  [{}, { NetworkMode: 'container' }, 'invalid network mode: invalid container format container:<name|id>'],
   [{}, { NetworkMode: 'container:' }, 'invalid network mode: invalid container format container:<name|id>'],
   [{}, { ExtraHosts: ['x'] }, 'bad format for add-host: "x"'],
   [{}, { ExtraHosts: ['x:1.2.3'] }, 'invalid IP address in add-host: "1.2.3"'],
@@ -239,6 +240,12 @@ test('parsePs() keeps the threads of our processes and refuses a pid that is non
     ['root', '-', '8', '-'],
   ])
   assert.throws(() => parsePs('PID\nx\n', new Set([1])), { message: "Unexpected pid 'x'" })
+})
+
+test('mergeUpdate() takes --cpus back where no quota at all is asked for', () => {
+  const current = HostConfig.parse({ NanoCpus: 5e8 })
+  const { NanoCpus, CpuQuota } = mergeUpdate(current, UpdateConfig.parse({ CpuQuota: -1 }))
+  assert.deepEqual({ NanoCpus, CpuQuota }, { NanoCpus: 0, CpuQuota: -1 })
 })
 
 test('mergeUpdate() keeps what was not given and refuses contradictions', () => {

@@ -65,6 +65,8 @@ export function mergeUpdate(current: HostConfig, update: UpdateConfig): HostConf
   refuseMemoryConflicts(current, update)
   const merged: HostConfig = { ...current }
   for (const key of replacedNumbers) if (update[key] !== 0) merged[key] = update[key]
+  // No quota at all also takes back what `--cpus` gave, which the kernel knows as a quota.
+  if (update.CpuQuota < 0) merged.NanoCpus = 0
   for (const key of replacedTexts) if (update[key] !== '') merged[key] = update[key]
   if (update.PidsLimit !== null) merged.PidsLimit = update.PidsLimit
   if (update.MemorySwappiness !== null) merged.MemorySwappiness = update.MemorySwappiness

@@ -63,10 +63,10 @@ function validateNetworkMode(config: ContainerConfig, hostConfig: HostConfig): v
   if ((hostConfig.NetworkMode === 'host' || joined !== undefined) && config.MacAddress !== '') {
     refuse('conflicting options: mac-address and the network mode')
   }
-  if (joined === undefined) return
   if (joined === '' || hostConfig.NetworkMode === 'container') {
     refuse('invalid network mode: invalid container format container:<name|id>')
   }
+  if (joined === undefined) return
   if (links) {
     refuse(
       "conflicting options: container type network can't be used with links. This would result in undefined behavior",

@@ -14,7 +14,8 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Log } from '../lib/log.ts'
 import { apiVersions, formatApiVersion, matchApiVersion } from '../spec/api-version.ts'
-import { EngineError, errorKinds, errorMessage, firstError } from '../spec/errors.ts'
+import { EngineError, errorKinds, firstError } from '../spec/errors.ts'
+import { fileErrorMessage } from '../lib/file-error.ts'
 import { encodeJson } from '../lib/http-json.ts'
 import { Exchange } from './exchange.ts'
 import { interceptHijacks, type HijackedConnection } from './hijack.ts'
@@ -215,7 +216,7 @@ export class ApiServer {
       response.writeHead(304).end()
       return
     }
-    const body = `${encodeJson({ message: errorMessage(error) })}\n`
+    const body = `${encodeJson({ message: fileErrorMessage(error) })}\n`
     const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) }
     if (isWhole) {
       response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body)

@@ -8,7 +8,8 @@ import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { basename, join, posix } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Resources } from '../spec/container-config.ts'
-import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
+import { fileErrorReason } from '../lib/file-error.ts'
+import { EngineError, errorCode } from '../spec/errors.ts'
 import type { TaskStats } from '../spec/task-types.ts'
 import { controllerDirectory, type CgroupLayout } from './cgroup-layout.ts'
 import { limitWritesV1, limitWritesV2, type CgroupWrite, type CurrentLimits } from './cgroup-limits.ts'
@@ -220,7 +221,7 @@ export class Cgroups {
       await writeFile(join(directory, file), value, { flag: 'r+' })
     } catch (error) {
       if (optional && errorCode(error) === 'ENOENT') return
-      throw new EngineError('internal', `failed to write "${value}" to ${file}: ${errorMessage(error)}`, {
+      throw new EngineError('internal', `failed to write "${value}" to ${file}: ${fileErrorReason(error)}`, {
         cause: error,
       })
     }

@@ -3,8 +3,10 @@ import { errorCode, errorMessage } from '../spec/errors.ts'
 
 const words: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
+  EBUSY: 'device or resource busy',
   EEXIST: 'file exists',
   EFBIG: 'file too large',
+  EINVAL: 'invalid argument',
   EISDIR: 'is a directory',
   ELOOP: 'too many levels of symbolic links',
   EMFILE: 'too many open files',
@@ -14,8 +16,14 @@ const words: Readonly<Record<string, string>> = {
   ENOTDIR: 'not a directory',
   ENOTEMPTY: 'directory not empty',
   EPERM: 'operation not permitted',
+  ERANGE: 'numerical result out of range',
   EROFS: 'read-only file system',
   ETXTBSY: 'text file busy',
+}
+
+/** What the system answered, in Go's words; other errors say what they say. */
+export function fileErrorReason(error: unknown): string {
+  return words[errorCode(error) ?? ''] ?? errorMessage(error)
 }
 
 /** Go's message: `open PATH: no such file or directory`. `path` is said where the error does not know it. */

@@ -258,7 +258,7 @@ export const ExecConfig = goStruct({
   DetachKeys: goString(),
   Tty: goBool(),
   Env: goList(z.string()),
-  Cmd: goStringSlice(),
+  Cmd: goList(z.string()),
   Privileged: goBool(),
   User: goString(),
   WorkingDir: goString(),

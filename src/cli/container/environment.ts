@@ -13,7 +13,10 @@ function readBytes(path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
-    throw new Error(`invalid env file (${path}): ${fileErrorMessage(error, path)}`, { cause: error })
+    const reason = fileErrorMessage(error, path)
+    throw new Error(reason.startsWith('open ') ? reason : `invalid env file (${path}): ${reason}`, {
+      cause: error,
+    })
   }
 }
 

@@ -149,6 +149,12 @@ test("files that make no sense are refused in Docker's words", () => {
     assert.throws(() => request('--security-opt', `seccomp=${directory}`, 'i'), {
       message: `opening seccomp profile (${directory}) failed: read ${directory}: is a directory`,
     })
+    assert.throws(() => request('--env-file', '/none', 'i'), {
+      message: 'open /none: no such file or directory',
+    })
+    assert.throws(() => request('--env-file', directory, 'i'), {
+      message: `invalid env file (${directory}): read ${directory}: is a directory`,
+    })
     const binary = file(Buffer.from([65, 61, 10, 255, 254, 10, 66]))
     assert.throws(() => request('--env-file', binary, 'i'), {
       message: `invalid env file (${binary}): invalid utf8 bytes at line 2: [255 254]`,
