@@ -145,6 +145,16 @@ export class Execs {
     }
   }
 
+  /** A run has ended: what was made for it and not started can never be. */
+  forgetUnstarted(container: Container): void {
+    for (const exec of container.execs.values()) {
+      if (exec.status !== 'created') continue
+      exec.markStarted()
+      container.execs.delete(exec.id)
+      this.#byId.delete(exec.id)
+    }
+  }
+
   /** The container is gone: so are its execs. */
   forget(container: Container): void {
     for (const exec of container.execs.values()) {

@@ -45,9 +45,15 @@ function probeCommand(check: HealthConfig, shell: string[] | null): string[] | u
   return [...(shell === null || shell.length === 0 ? ['/bin/sh', '-c'] : shell), ...rest]
 }
 
-/** Health at a start: `starting`, or null without a check. */
-export function initialHealth(config: ContainerConfig): Health | null {
-  return healthPlan(config) === undefined ? null : { Status: 'starting', FailingStreak: 0, Log: [] }
+/** Health at a start: `starting`, or null without a check. The results of earlier runs stay to be read. */
+export function initialHealth(config: ContainerConfig, before: Health | null): Health | null {
+  if (healthPlan(config) === undefined) return null
+  return { Status: 'starting', FailingStreak: 0, Log: before?.Log ?? [] }
+}
+
+/** Health once nobody looks any more (stopped, paused): what is not seen to be well counts as unhealthy, as in Docker. */
+export function unwatchedHealth(health: Health | null): Health | null {
+  return health === null ? null : { ...health, Status: 'unhealthy' }
 }
 
 /** Health after one more result. Failures within the start period of a container never yet healthy do not count. */

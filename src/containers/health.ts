@@ -53,7 +53,8 @@ export class HealthMonitors {
       if (container.state.paused) continue
       const result = await this.#probe(container, plan, signal)
       if (signal.aborted) return
-      this.#record(container, plan, result)
+      // Frozen meanwhile: the result says nothing.
+      if (!container.state.paused) this.#record(container, plan, result)
     }
   }
 

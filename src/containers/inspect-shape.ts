@@ -19,7 +19,7 @@ export function shownConfig(config: ContainerConfig): ShownConfig {
   const shown = without(config, optionalConfigFields)
   if (config.Healthcheck === null) return shown
   // Go leaves each of its fields out while it is zero; who reads it takes an absent one for zero.
-  const fields = Object.entries(config.Healthcheck).filter(([, value]) => value !== 0 && value !== null)
+  const fields = Object.entries(config.Healthcheck).filter(([, value]) => value !== 0 && !isNothing(value))
   return { ...shown, Healthcheck: Object.fromEntries(fields) }
 }
 

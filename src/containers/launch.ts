@@ -68,7 +68,7 @@ export function recordRunning(core: Core, container: Container, task: ContainerT
     exitCode: 0,
     error: '',
     startedAt: task.startedAt,
-    health: initialHealth(container.record.config),
+    health: initialHealth(container.record.config, container.state.health),
   })
 }
 

@@ -360,6 +360,49 @@ test('a health check moves to healthy and unhealthy with its events', async () =
   assert.match(row?.Status ?? '', /^Up .* \(unhealthy\)$/)
 })
 
+test('a container that nobody watches counts as unhealthy, and keeps its results over a restart', async () => {
+  await using fixture = await EngineFixture.make()
+  const { engine, world } = fixture
+  const id = await fixture.run({ Healthcheck: { Test: ['CMD', 'check'], Interval: 2_000_000_000 } })
+  const health = async () => {
+    const { State } = await engine.inspect(id, { size: false })
+    return [State.Health?.Status, State.Health?.Log?.length]
+  }
+  const passes = async () => {
+    await until(() => world.clock.pendingMs().includes(2000), 'a probe is planned')
+    const task = world.task(id)
+    const before = task.execs.length
+    world.clock.advance(2000)
+    await until(() => task.execs[before] !== undefined, 'the probe runs')
+    task.execs[before]?.task.end(0)
+    await until(() => engine.paths(id).running && world.clock.pendingMs().includes(2000), 'it has ended')
+  }
+  await passes()
+  assert.deepEqual(await health(), ['healthy', 1])
+  await engine.pause(id)
+  assert.deepEqual(await health(), ['unhealthy', 1])
+  await engine.unpause(id)
+  await passes()
+  assert.deepEqual(await health(), ['healthy', 2])
+  world.task(id).end(0)
+  await engine.idle()
+  assert.deepEqual(await health(), ['unhealthy', 2])
+  await engine.start(id, { detachKeys: '' })
+  assert.deepEqual(await health(), ['starting', 2])
+  const events = world.actions(id).filter((action) => action.startsWith('health_status'))
+  assert.deepEqual(events, ['health_status: healthy', 'health_status: healthy'])
+})
+
+test('an exec that was made and never started goes with the run it was made for', async () => {
+  await using fixture = await EngineFixture.make()
+  const { engine, world } = fixture
+  const id = await fixture.run({})
+  const exec = await engine.execCreate(id, execOf(['true']))
+  world.task(id).end(0)
+  await engine.idle()
+  assert.throws(() => engine.execInspect(exec), { kind: 'notFound' })
+})
+
 test('a probe that takes too long is killed and counts as failed', async () => {
   await using fixture = await EngineFixture.make()
   const { engine, world } = fixture

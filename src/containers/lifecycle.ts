@@ -9,6 +9,7 @@ import type { TaskExit } from '../spec/task-types.ts'
 import type { Container } from './container.ts'
 import type { Core } from './core.ts'
 import type { Execs } from './exec.ts'
+import { unwatchedHealth } from './health-state.ts'
 import type { HealthMonitors } from './health.ts'
 import { launch, shmDirectory } from './launch.ts'
 import type { ContainerTask } from './ports.ts'
@@ -120,6 +121,7 @@ export class Lifecycle {
   async exited(container: Container, exit: TaskExit): Promise<void> {
     const core = this.#core
     this.#health.stop(container)
+    this.#execs.forgetUnstarted(container)
     container.task = undefined
     const { record } = container
     const ranMs = durationMs(record.state.startedAt, exit.finishedAt)
@@ -135,6 +137,7 @@ export class Lifecycle {
       exitCode: exit.exitCode,
       oomKilled: exit.oomKilled,
       finishedAt: exit.finishedAt,
+      health: unwatchedHealth(record.state.health),
     }
     const rest = {
       sandbox: null,

@@ -2,6 +2,7 @@
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { Container } from './container.ts'
 import type { Core } from './core.ts'
+import { unwatchedHealth } from './health-state.ts'
 import type { ContainerTask } from './ports.ts'
 import { notRunning, requireNotRestarting } from './stop.ts'
 
@@ -13,7 +14,7 @@ export async function freeze(core: Core, container: Container): Promise<void> {
     throw new EngineError('conflict', `container ${container.id} is already paused`)
   }
   await worded(`cannot pause container ${container.id}`, () => task.pause())
-  core.recordFact(container, { paused: true })
+  core.recordFact(container, { paused: true, health: unwatchedHealth(container.state.health) })
   core.emit(container, 'pause')
 }
 

@@ -8,7 +8,7 @@
  *     drafts/                     layers being written; emptied at start
  */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unmount, unmountInBackground } from '../kernel/mount.ts'
@@ -125,6 +125,9 @@ export class OverlayDriver implements StorageDriver {
     if (isMounted(directory, 'merged')) return target
     const lowers = await this.#lowerDirectories(id)
     const upper = { directory: join(directory, 'diff'), work: join(directory, 'work') }
+    // A volatile mount leaves a mark there, for which the kernel refuses every later one: after a power cut files may
+    // lack what was written. Whatever is mounted again has seen none: it is the restart of a container.
+    rmSync(join(upper.work, 'work', 'incompat'), { recursive: true, force: true })
     await this.#options.mount({ lowers, upper, target, volatile })
     return target
   }

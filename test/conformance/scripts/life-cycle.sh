@@ -25,3 +25,4 @@ $D run -d --name stopper --stop-signal USR1 --stop-timeout 1 busybox sh -c 'trap
 sleep 0.3; $D stop stopper; $D inspect -f '{{.State.ExitCode}}' stopper; $D rm stopper
 $D run -d --name deaf busybox sh -c 'trap "" TERM; while :; do sleep 0.1; done' >/dev/null
 $D stop -t 0 deaf; $D inspect -f '{{.State.ExitCode}}' deaf; $D rm deaf
+$D run -d --rm --name passing busybox sh -c 'echo one >>/log; sleep 1000' >/dev/null; $D restart -t 0 passing; $D exec passing wc -l /log; $D rm -f passing

@@ -70,6 +70,18 @@ for (const storageDriver of ['overlay2', 'overlay', 'fuse-overlayfs', 'btrfs', '
     assert.deepEqual((await test.room.rootfs.list()).sort(), [one.id, two.id].sort())
   })
 
+  test(`${storageDriver}: what is thrown away in the end can be mounted again before, with all that was written`, async (t) => {
+    const test = await open(t)
+    const { rootfs, images } = test.room
+    const id = newContainerId()
+    await rootfs.prepare(id, images.resolve('two:1').topLayer, {})
+    inTree(await rootfs.mount(id, { volatile: true }), 'echo kept > /etc/added')
+    await rootfs.unmount(id)
+    assert.equal(inTree(await rootfs.mount(id, { volatile: true }), 'cat /etc/added'), 'kept\n')
+    await rootfs.unmount(id)
+    assert.equal(inTree(await rootfs.mount(id, { volatile: false }), 'cat /etc/added'), 'kept\n')
+  })
+
   test(`${storageDriver}: a commit carries what was added, changed and removed`, async (t) => {
     const test = await open(t)
     const { id, tree } = await start(test)
