@@ -52,7 +52,7 @@ export function parseListFilters(core: Core, filters: Filters): ListFilters {
     ports('expose', values('expose'), ({ record }) => Object.keys(record.config.ExposedPorts ?? {})),
     pattern(values('name'), ({ record }) => [`/${record.name}`, record.name]),
     pattern(values('id'), ({ id }) => [id]),
-    pattern(values('isolation'), ({ record }) => [record.hostConfig.Isolation]),
+    pattern(values('isolation'), ({ record }) => [record.hostConfig.Isolation.toLowerCase() || 'default']),
     labels(values('label')),
     network(values('network')),
     volume(values('volume')),

@@ -57,6 +57,8 @@ const cases: [Record<string, string[]>, string][] = [
   [{ since: ['db'] }, '/worker'],
   [{ health: ['none'] }, '/worker /db /web'],
   [{ 'is-task': ['true'] }, ''],
+  [{ isolation: ['default'] }, '/worker /db /web'],
+  [{ isolation: ['process'] }, ''],
   [{ volume: ['data'] }, ''],
 ]
 for (const [filters, expected] of cases) {

@@ -63,7 +63,14 @@ const examples: readonly (readonly [words: string, ...templates: string[]])[] = 
   ['network ls --no-trunc', '{{.ID}}: {{.Driver}}', 'table {{.ID}}\\t{{.Name}}\\t{{.Internal}}'],
   ['network inspect bridge', '{{json .Options}}', '{{range .IPAM.Config}}{{.Subnet}}{{end}}', '{{.Scope}}'],
   ['system df', '{{.Type}}: {{.TotalCount}}', 'table {{.Type}}\\t{{.Size}}\\t{{.Reclaimable}}'],
-  ['version', '{{.Server.Version}}', '{{.Server.APIVersion}} {{.Server.Os}}', '{{.Client.APIVersion}}'],
+  [
+    'system df -v',
+    '{{json .Images}} {{json .Volumes}}',
+    '{{range .Images}}{{.Repository}} {{.ID}} {{.UniqueSize}}{{end}} {{range .Containers}}{{.Names}} {{.Size}}{{end}}',
+    '{{range .Volumes}}{{.Name}} {{.Links}}{{end}} {{len .BuildCache}}',
+    '{{.Nope}}',
+  ],
+  ['version', '{{', '{{.Server.Version}}', '{{.Server.APIVersion}} {{.Server.Os}}', '{{.Client.APIVersion}}'],
   ['info', '{{.Driver}} {{.NCPU}}', '{{json .Plugins}}', '{{.Swarm.LocalNodeState}}', '{{.Nope}}'],
   ['context ls', '{{.Name}}', 'table {{.Name}}\\t{{.Description}}', '{{json .Name}}'],
   [

@@ -1,16 +1,17 @@
 /** `system df`. */
-import { ellipsis } from '../../lib/display-width.ts'
-import { quoteGo } from '../../lib/go-quote.ts'
+import { parseTemplate } from '../../lib/go-template.ts'
+import { GoStruct } from '../../lib/go-value.ts'
 import { flag } from '../../lib/flags.ts'
-import { humanDuration } from '../../lib/duration.ts'
 import { humanSize } from '../../lib/units.ts'
+import { errorMessage } from '../../spec/errors.ts'
 import type { ContainerSummary } from '../../spec/container-types.ts'
 import type { ImageSummary } from '../../spec/image-types.ts'
 import type { DiskUsage, UsageSummary } from '../../spec/system-types.ts'
 import type { Volume } from '../../spec/volume-types.ts'
 import { defineCommand } from '../command.ts'
 import { CliError } from '../errors.ts'
-import { formatList } from '../format.ts'
+import { containerList } from '../container/list-format.ts'
+import { formatList, rowStruct } from '../format.ts'
 import type { ListFormat } from '../format.ts'
 import { imageList, imageRows } from '../image-list.ts'
 import { listFormatHelp } from '../inspect.ts'
@@ -108,29 +109,12 @@ function withLists(usage: DiskUsage): DiskUsage {
   }
 }
 
-const containerList: ListFormat<ContainerSummary> = {
-  type: '*formatter.ContainerContext',
-  fields: {
-    ID: { header: 'CONTAINER ID', value: (row) => row.Id.slice(0, 12) },
-    Image: { header: 'IMAGE', value: (row) => row.Image },
-    Command: {
-      header: 'COMMAND',
-      value: (row) => quoteGo(ellipsis(row.Command, 20)),
-    },
-    LocalVolumes: {
-      header: 'LOCAL VOLUMES',
-      value: (row) => String(row.Mounts.filter((mount) => mount.Driver === 'local').length),
-    },
-    Size: { header: 'SIZE', value: (row) => humanSize(row.SizeRw ?? 0, 3) },
-    RunningFor: {
-      header: 'CREATED',
-      value: (row) => `${humanDuration(Date.now() - row.Created * 1000)} ago`,
-    },
-    Status: { header: 'STATUS', value: (row) => row.Status },
-    Names: { header: 'NAMES', value: (row) => row.Names.map((name) => name.replace(/^\//, '')).join(',') },
-  },
-  table:
-    '{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}',
+const containerTable =
+  'table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}'
+
+/** Containers without the size of what they share: only their own is counted. */
+function ownSizes(usage: DiskUsage): ContainerSummary[] {
+  return (usage.Containers ?? []).map(({ SizeRootFs: _shared, ...container }) => container)
 }
 
 const buildCacheHeader = 'CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED'
@@ -144,10 +128,28 @@ function verboseText(usage: DiskUsage): string {
   const volumes = formatList(volumeList, 'table {{.Name}}\t{{.Links}}\t{{.Size}}', usage.Volumes ?? [])
   return [
     `Images space usage:\n\n${images}`,
-    `Containers space usage:\n\n${formatList(containerList, 'table', usage.Containers ?? [])}`,
+    `Containers space usage:\n\n${formatList(containerList({ truncate: true, size: true }), containerTable, ownSizes(usage))}`,
     `Local Volumes space usage:\n\n${volumes}`,
     `Build cache usage: ${humanSize(usage.BuilderSize ?? 0)}\n\n${buildCacheHeader}\n`,
   ].join('\n')
+}
+
+/** The lists through a template, which sees all of them at once. */
+function verboseTemplate(usage: DiskUsage, format: string): string {
+  const images = imageList({ truncate: false, digests: false })
+  const containers = containerList({ truncate: false, size: true })
+  const rows = {
+    Images: imageRows(usage.Images ?? [], false).map((row) => rowStruct(images, { ...row, digest: '' })),
+    Containers: ownSizes(usage).map((row) => rowStruct(containers, row)),
+    Volumes: (usage.Volumes ?? []).map((row) => rowStruct(volumeList, row)),
+    BuildCache: usage.BuildCache ?? [],
+  }
+  const template = format === 'json' ? '{{json .}}' : format.replace(/^table/, '').trim()
+  try {
+    return parseTemplate(template).execute(new GoStruct('*formatter.diskUsageContext', rows))
+  } catch (error) {
+    throw new CliError(errorMessage(error), { cause: error })
+  }
 }
 
 /** See the file's description. */
@@ -164,12 +166,7 @@ export const command = defineCommand({
       cli.stdout.write(formatList(usageList, flags.format, usageRows(usage)))
       return
     }
-    if (flags.format !== '' && flags.format !== 'table' && flags.format !== 'json') {
-      throw new CliError('the verbose output takes no template: use json or table')
-    }
-    if (flags.format === 'json') {
-      const { Images, Containers, Volumes, BuildCache } = usage
-      cli.print(JSON.stringify({ Images, Containers, Volumes, BuildCache }))
-    } else cli.stdout.write(verboseText(usage))
+    const isTable = flags.format === '' || flags.format === 'table'
+    cli.stdout.write(isTable ? verboseText(usage) : verboseTemplate(usage, flags.format))
   },
 })

@@ -2,8 +2,10 @@
 import { newestVersion } from '../../client/engine-client.ts'
 import { flag } from '../../lib/flags.ts'
 import { parseTemplate } from '../../lib/go-template.ts'
+import type { Template } from '../../lib/go-template.ts'
 import { GoStruct, goJson } from '../../lib/go-value.ts'
 import { alignColumns } from '../../lib/table.ts'
+import { errorMessage } from '../../spec/errors.ts'
 import type { SystemComponent, SystemVersion } from '../../spec/system-types.ts'
 import { wharfVersion } from '../cli.ts'
 import type { Cli } from '../cli.ts'
@@ -104,14 +106,20 @@ function withGoName<T extends { ApiVersion: string }>(
 
 function templated(format: string, client: ClientVersion, server: SystemVersion | undefined): string {
   if (format === 'json') return goJson({ Client: client, Server: server ?? null })
+  let template: Template
+  try {
+    template = parseTemplate(format, 'version')
+  } catch (error) {
+    throw new CliError(templateError(error).message, { code: 64, cause: error })
+  }
   try {
     const value = {
-      Client: new GoStruct('command.clientVersion', withGoName(client)),
+      Client: new GoStruct('system.clientVersion', withGoName(client)),
       Server: server === undefined ? null : new GoStruct('*types.Version', withGoName(server)),
     }
-    return parseTemplate(format).execute(new GoStruct('command.versionInfo', value))
+    return template.execute(new GoStruct('system.versionInfo', value))
   } catch (error) {
-    throw templateError(error)
+    throw new CliError(errorMessage(error), { cause: error })
   }
 }
 
