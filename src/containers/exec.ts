@@ -327,8 +327,10 @@ function execTaskStart(
   }
 }
 
+/** As events have it: a command without arguments is followed by a space, too. */
 function commandLine(config: ExecConfig): string {
-  return (config.Cmd ?? []).join(' ')
+  const [command = '', ...args] = config.Cmd ?? []
+  return `${command} ${args.join(' ')}`
 }
 
 /** The API shows the bytes, and nothing for the default. */

@@ -56,6 +56,7 @@ async function read(
   await engine.withRootfs(x.name, async (root) => {
     const of = { root, reference: x.name }
     setStat(x, await archives.stat(of, path))
+    engine.logEvent(x.name, 'archive-path')
     x.startStream('application/x-tar')
     await sendArchive(archives, x, client, (output) => archives.read(of, path, output))
   })
@@ -67,6 +68,7 @@ async function exportAll(
   client?: HijackedConnection,
 ): Promise<void> {
   await engine.withRootfs(x.name, async (root: ContainerRoot) => {
+    engine.logEvent(x.name, 'export')
     x.startStream('application/octet-stream')
     await sendArchive(archives, x, client, (output) => archives.export(root, output))
   })
@@ -104,13 +106,13 @@ async function write(
   }
   await engine.withRootfs(x.name, async (root) => {
     const of = { root, reference: x.name }
-    if (client !== undefined) {
-      await lendBody(client, (input) => archives.extract(of, options, input))
-      return
+    if (client !== undefined) await lendBody(client, (input) => archives.extract(of, options, input))
+    else {
+      // Whoever still has to be answered keeps the connection.
+      const body = x.request.iterator({ destroyOnReturn: false })
+      await archives.feed(body, (input) => archives.extract(of, options, input))
     }
-    // Whoever still has to be answered keeps the connection.
-    const body = x.request.iterator({ destroyOnReturn: false })
-    await archives.feed(body, (input) => archives.extract(of, options, input))
+    engine.logEvent(x.name, 'extract-to-dir')
   })
   x.sendStatus(200)
 }

@@ -53,6 +53,17 @@ test('docker cp: files and directories both ways, running or not, through links'
   assert.match(await refused('cp', 'cp:/nope', work), /Could not find the file \/nope in container cp/)
 })
 
+test('docker cp and export are told of as events', async () => {
+  await docker('create', '--name', 'told', 'busybox')
+  writeFileSync(join(work, 'new'), 'x')
+  await docker('cp', 'told:/etc/passwd', join(work, 'passwd'))
+  await docker('cp', join(work, 'new'), 'told:/tmp')
+  await docker('export', '-o', join(work, 'told.tar'), 'told')
+  const format = ['--format', '{{.Action}}']
+  const events = await docker('events', '--since', '1h', '--until', '0s', '-f', 'container=told', ...format)
+  assert.deepEqual(events.trim().split('\n'), ['create', 'archive-path', 'extract-to-dir', 'export'])
+})
+
 test('docker cp: tar streams on stdin and stdout, into volumes, not into what is read-only', async () => {
   const flags = ['--network', 'none', '--read-only', '-v', 'data:/data', '-v', 'data:/frozen:ro']
   await docker('run', '-d', '--name', 'volumes', ...flags, 'busybox', 'sleep', '1000')
