@@ -148,12 +148,8 @@ const escaped: Record<string, string> = { '\u2028': '\\u2028', '\u2029': '\\u202
 /** JSON as Go's encoder writes it without HTML escaping. Fields keep their order; the caller sorts what Go would. */
 export function goJson(value: unknown): string {
   if (value instanceof GoStruct && value.encode !== undefined) return value.encode()
-  if (Array.isArray(value) && value.some((item) => item instanceof GoStruct)) {
+  if (Array.isArray(value) && value.some((item) => item instanceof GoStruct && item.encode !== undefined)) {
     return `[${value.map((item: unknown) => goJson(item)).join(',')}]`
-  }
-  if (value instanceof GoStruct && Object.values(value.fields).some(Array.isArray)) {
-    const fields = Object.entries(value.fields).filter(([, field]) => typeof field !== 'function')
-    return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${goJson(field)}`).join(',')}}`
   }
   const text = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part))
   return (text ?? 'null').replaceAll(/[\u2028\u2029]/g, (character) => escaped[character] ?? character)

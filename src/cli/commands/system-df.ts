@@ -1,6 +1,6 @@
 /** `system df`. */
 import { parseTemplate } from '../../lib/go-template.ts'
-import { GoStruct } from '../../lib/go-value.ts'
+import { GoStruct, goJson } from '../../lib/go-value.ts'
 import { flag } from '../../lib/flags.ts'
 import { humanSize } from '../../lib/units.ts'
 import { errorMessage } from '../../spec/errors.ts'
@@ -144,9 +144,13 @@ function verboseTemplate(usage: DiskUsage, format: string): string {
     Volumes: (usage.Volumes ?? []).map((row) => rowStruct(volumeList, row)),
     BuildCache: usage.BuildCache ?? [],
   }
+  const encode = () =>
+    `{${Object.entries(rows)
+      .map(([name, list]) => `"${name}":${goJson(list)}`)
+      .join(',')}}`
   const template = format === 'json' ? '{{json .}}' : format.replace(/^table/, '').trim()
   try {
-    return parseTemplate(template).execute(new GoStruct('*formatter.diskUsageContext', rows))
+    return parseTemplate(template).execute(new GoStruct('*formatter.diskUsageContext', rows, encode))
   } catch (error) {
     throw new CliError(errorMessage(error), { cause: error })
   }

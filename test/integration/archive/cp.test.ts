@@ -58,7 +58,7 @@ test('docker cp and export are told of as events', async () => {
   writeFileSync(join(work, 'new'), 'x')
   await docker('cp', 'told:/etc/passwd', join(work, 'passwd'))
   await docker('cp', join(work, 'new'), 'told:/tmp')
-  await docker('export', '-o', join(work, 'told.tar'), 'told')
+  await docker('export', '-o', join(daemon.names.root, 'told.tar'), 'told')
   const format = ['--format', '{{.Action}}']
   const events = await docker('events', '--since', '1h', '--until', '0s', '-f', 'container=told', ...format)
   assert.deepEqual(events.trim().split('\n'), ['create', 'archive-path', 'extract-to-dir', 'export'])
