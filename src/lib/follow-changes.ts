@@ -14,10 +14,14 @@ export class DirectoryChanges implements Disposable {
   readonly #watcher: FSWatcher | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(directory: string) {
+  /** `onRename` is told of each name that a file there has got or lost, where the kernel watches. */
+  constructor(directory: string, onRename?: (name: string) => void) {
     const note = () => this.notify()
     try {
-      this.#watcher = watch(directory, { persistent: false }, note)
+      this.#watcher = watch(directory, { persistent: false }, (event, name) => {
+        if (event === 'rename' && name !== null) onRename?.(name)
+        note()
+      })
       // The directory went: whoever follows finds that out when it looks.
       this.#watcher.on('error', note)
     } catch {

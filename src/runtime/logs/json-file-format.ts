@@ -10,6 +10,7 @@ import type { BackwardVisitor, LogFormat, LogRecord, RecordVisitor } from './log
 const quote = 0x22
 const backslash = 0x5c
 const lineFeed = 0x0a
+const letterN = 0x6e
 const head = Buffer.from('{"log":"')
 const rawHead = Buffer.from(',"raw":"')
 const streamHead = Buffer.from(',"stream":"std')
@@ -127,6 +128,24 @@ class JsonRecord implements LogRecord {
 
   /** Undoes the escapes up to the closing quote; the index behind it, or -1 when there is none. */
   #unescape(line: Buffer, start: number, end: number): number {
+    const closing = line.indexOf(quote, start)
+    const last = closing - 2
+    // Most lines have no other escape than their line feed's, at the end.
+    if (
+      last >= start &&
+      closing < end &&
+      line[last] === backslash &&
+      line[last + 1] === letterN &&
+      line.indexOf(backslash, start) === last
+    ) {
+      this.end = line.copy(this.bytes, 0, start, last) + 1
+      this.bytes[this.end - 1] = lineFeed
+      return closing + 1
+    }
+    return this.#unescapeEach(line, start, end)
+  }
+
+  #unescapeEach(line: Buffer, start: number, end: number): number {
     const out = this.bytes
     let to = 0
     let rawAt = 0

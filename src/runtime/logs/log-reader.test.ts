@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdtemp, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -28,13 +28,20 @@ class TestWriter {
   readonly #format: Format
   readonly #maxBytes: number
   readonly #compress: boolean
+  /** How many filled files are kept. */
+  readonly #filled: number
   #rotated = 0
 
-  constructor(name: string, format: Format, options: { maxBytes?: number; compress?: boolean } = {}) {
+  constructor(
+    name: string,
+    format: Format,
+    options: { maxBytes?: number; compress?: boolean; filled?: number } = {},
+  ) {
     this.path = join(root, `${name}.log`)
     this.#format = format
     this.#maxBytes = options.maxBytes ?? Infinity
     this.#compress = options.compress ?? false
+    this.#filled = options.filled ?? Infinity
   }
 
   async write(stream: 1 | 2, output: Buffer, timeNs = 0n): Promise<void> {
@@ -47,9 +54,11 @@ class TestWriter {
   async rotate(): Promise<void> {
     const suffix = this.#compress ? '.gz' : ''
     for (let index = this.#rotated; index >= 1; index -= 1) {
-      await rename(`${this.path}.${index}${suffix}`, `${this.path}.${index + 1}${suffix}`)
+      const filled = `${this.path}.${index}${suffix}`
+      if (index === this.#filled) await rm(filled)
+      else await rename(filled, `${this.path}.${index + 1}${suffix}`)
     }
-    this.#rotated += 1
+    this.#rotated = Math.min(this.#rotated + 1, this.#filled)
     await rename(this.path, `${this.path}.1`)
     await writeFile(this.path, '')
     if (!this.#compress) return
@@ -92,6 +101,21 @@ async function sizeOf(path: string): Promise<number> {
     (stats) => stats.size,
     () => 0,
   )
+}
+
+/** Waits until this process has the file open. */
+async function untilOpen(inode: number): Promise<void> {
+  for (;;) {
+    const names = await readdir('/proc/self/fd')
+    const inodes = await Promise.all(
+      names.map(async (name) => (await maybeStat(`/proc/self/fd/${name}`))?.ino),
+    )
+    if (inodes.includes(inode)) return
+  }
+}
+
+async function maybeStat(path: string) {
+  return await stat(path).catch(() => undefined)
 }
 
 const defaults: ReadOptions = { framed: true, timestamps: false, details: false, stdout: true, stderr: true }
@@ -257,6 +281,22 @@ for (const format of ['json-file', 'local'] as const) {
       end()
       assert.ok((await following) === expected)
     }
+  })
+
+  test(`${format}: who has fallen behind still sees what the bounds have dropped meanwhile`, async () => {
+    const writer = new TestWriter(`${format}-behind`, format, { filled: 1 })
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    await writer.write(1, Buffer.from('0\n'))
+    const source = reader(writer, format, { ended, framed: false })
+    const seen = [(await source.next()).value]
+    for (let line = 1; line <= 5; line += 1) {
+      await writer.rotate()
+      await writer.write(1, Buffer.from(`${line}\n`))
+      await untilOpen((await stat(writer.path)).ino)
+    }
+    end()
+    for await (const chunk of source) seen.push(chunk)
+    assert.equal(Buffer.concat(seen).toString(), '0\n1\n2\n3\n4\n5\n')
   })
 
   test(`${format}: follow starts on a log that does not exist yet, and survives its being cut to nothing`, async () => {

@@ -1,14 +1,14 @@
 /**
  * Reads a log: from its end for `tail`, through rotated and compressed files, and on while it is written for
  * `follow`. A reader has its own descriptors and buffers, and reads only as fast as its taker takes; whoever is
- * slow holds up nobody, and loses lines only when so much was written meanwhile that the bounds of the log dropped
- * them.
+ * slow holds up nobody, and loses lines only when far more was written meanwhile than the bounds of the log keep
+ * (`begun-files.ts`).
  */
-import { dirname } from 'node:path'
-import { DirectoryChanges } from '../../lib/follow-changes.ts'
+import type { DirectoryChanges } from '../../lib/follow-changes.ts'
+import { BegunFiles } from './begun-files.ts'
 import { FrameWriter } from './frame-writer.ts'
 import type { FrameOptions } from './frame-writer.ts'
-import { closeLogFiles, inodeOf, openLogFiles, openNewerLogFiles } from './log-files.ts'
+import { closeLogFiles, openLogFiles } from './log-files.ts'
 import type { OpenLogFile } from './log-files.ts'
 import { FilePosition } from './log-position.ts'
 import type { LogFormat, LogRecord } from './log-record.ts'
@@ -51,8 +51,8 @@ export class LogReader {
   /** The bytes to answer with, in pieces of any size. Ends quietly when the signal aborts. */
   async *read(signal: AbortSignal): AsyncGenerator<Buffer> {
     // Watched before it is looked at: no change falls in between.
-    using changes = this.#options.ended === undefined ? undefined : new DirectoryChanges(dirname(this.#path))
-    const files = await openLogFiles(this.#path)
+    await using begun = this.#options.ended === undefined ? undefined : new BegunFiles(this.#path)
+    const files = begun === undefined ? await openLogFiles(this.#path) : await begun.present()
     let last: FilePosition | undefined
     try {
       const start = await findTail(files, this.#format, this.#options.tail)
@@ -64,12 +64,12 @@ export class LogReader {
         this.#skipLines = 0
         if (this.#done || signal.aborted) return
       }
-      if (changes === undefined) return
+      if (begun === undefined) return
       // The newest file is followed; the others have been read.
       const followed = files.pop()
       await closeLogFiles(files.splice(0))
       if (followed !== undefined) files.push(followed)
-      yield* this.#follow(files, last, { changes, signal })
+      yield* this.#follow(files, last, { begun, signal })
     } finally {
       await closeLogFiles(files)
     }
@@ -79,18 +79,22 @@ export class LogReader {
   async *#follow(
     files: OpenLogFile[],
     from: FilePosition | undefined,
-    { changes, signal }: { changes: DirectoryChanges; signal: AbortSignal },
+    { begun, signal }: { begun: BegunFiles; signal: AbortSignal },
   ): AsyncGenerator<Buffer> {
+    const { changes } = begun
     using wakes = this.#wakes(changes, signal)
     let position = from
     while (!this.#done && !signal.aborted) {
       changes.reset()
       // Asked before reading: what was written before the end is then seen.
       const over = wakes.over()
-      const newer = yield* this.#catchUp(position, signal)
+      if (position !== undefined) yield* this.#drain(position, signal)
+      const newer = await begun.take()
+      // Renamed, so complete now: the rest first.
+      if (newer.length > 0 && position !== undefined) yield* this.#drain(position, signal)
+      await closeLogFiles(files.splice(0, newer.length > 0 ? files.length : 0))
+      files.push(...newer)
       for (const file of newer) {
-        await closeLogFiles(files.splice(0))
-        files.push(file)
         position = new FilePosition(file, 0)
         yield* this.#drain(position, signal)
       }
@@ -98,20 +102,6 @@ export class LogReader {
       if (over) return
       await changes.next()
     }
-  }
-
-  /** Reads what was added to the file; returns those begun after it. */
-  async *#catchUp(
-    position: FilePosition | undefined,
-    signal: AbortSignal,
-  ): AsyncGenerator<Buffer, OpenLogFile[]> {
-    if (position === undefined) return await openLogFiles(this.#path)
-    yield* this.#drain(position, signal)
-    const current = await inodeOf(this.#path)
-    if (current === undefined || current === position.file.inode) return []
-    // Renamed, so complete now: the rest first.
-    yield* this.#drain(position, signal)
-    return await openNewerLogFiles(this.#path, position.file.inode)
   }
 
   async *#drain(position: FilePosition, signal: AbortSignal): AsyncGenerator<Buffer> {
