@@ -289,8 +289,19 @@ static const struct option names[] = {
     {"log-max-size", required_argument, NULL, 'm'},
     {"log-max-files", required_argument, NULL, 'n'},
     {"log-buffer", required_argument, NULL, 'b'},
+    {"oom-score", required_argument, NULL, 'O'},
+    {"hard-limit", required_argument, NULL, 'l'},
     {NULL, 0, NULL, 0},
 };
+
+/* NUMBER:VALUE, of setrlimit(2). */
+static bool read_hard_limit(const char *text) {
+  char *end;
+  unsigned long which = strtoul(text, &end, 10);
+  if (which >= sizeof options.hard_limits / sizeof *options.hard_limits || *end != ':') return false;
+  options.hard_limits[which] = strtoull(end + 1, NULL, 10);
+  return true;
+}
 
 static bool read_options(int count, char **arguments) {
   for (int name; (name = getopt_long(count, arguments, "+", names, NULL)) >= 0;) {
@@ -310,6 +321,10 @@ static bool read_options(int count, char **arguments) {
     case 'm': options.log_max_size = strtoull(optarg, NULL, 10); break;
     case 'n': options.log_max_files = (unsigned)atoi(optarg); break;
     case 'b': options.log_buffer = strtoull(optarg, NULL, 10); break;
+    case 'O': options.oom_score = optarg; break;
+    case 'l':
+      if (!read_hard_limit(optarg)) return false;
+      break;
     default: return false;
     }
   }
@@ -327,11 +342,12 @@ static int watch_children(void) {
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* wharf-shim DIRECTORY [OPTIONS] -- RUNTIME ARGUMENTS..., wharf-shim --park FILE FILE or wharf-shim --sweep. Descriptor 3
-   is the daemon, for the latter two descriptor 0. */
+/* wharf-shim DIRECTORY [OPTIONS] -- RUNTIME ARGUMENTS..., wharf-shim --park FILE FILE, wharf-shim --sweep or wharf-shim
+   --namespaces [FILE]. Descriptor 3 is the daemon, for all but the first descriptor 0. */
 int main(int count, char **arguments) {
   if (count == 4 && strcmp(arguments[1], "--park") == 0) return park(arguments[2], arguments[3]);
   if (count == 2 && strcmp(arguments[1], "--sweep") == 0) return sweep();
+  if ((count == 2 || count == 3) && strcmp(arguments[1], "--namespaces") == 0) return namespaces(arguments[2]);
   if (count < 3 || chdir(arguments[1]) < 0 || !read_options(count - 1, arguments + 1)) return 2;
   setsid();
   umask(022);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -56,12 +57,29 @@ static bool make_pipe(int ends[2], bool keep_read) {
   return fcntl(ends[keep_read ? 0 : 1], F_SETFL, O_NONBLOCK) == 0;
 }
 
+/* Inside a user namespace the runtime may do neither. */
+static void prepare_runtime(void) {
+  int score = options.oom_score == NULL ? -1 : open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score >= 0 && write(score, options.oom_score, strlen(options.oom_score)) < 0) {
+    dprintf(2, "write to /proc/self/oom_score_adj: %s\n", strerror(errno));
+    _exit(125);
+  }
+  for (size_t which = 0; which < sizeof options.hard_limits / sizeof *options.hard_limits; which++) {
+    struct rlimit limit;
+    if (options.hard_limits[which] == 0 || getrlimit((int)which, &limit) < 0) continue;
+    if (limit.rlim_max >= options.hard_limits[which]) continue;
+    limit.rlim_max = options.hard_limits[which];
+    setrlimit((int)which, &limit);
+  }
+}
+
 static _Noreturn void become_runtime(int input, int output, int error) {
   sigset_t none;
   sigemptyset(&none);
   for (int number = 1; number < 65; number++) signal(number, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, NULL);
   if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(error, 2) < 0) _exit(125);
+  prepare_runtime();
   const char *file = options.runtime_argv[0];
   char path[32];
   if (options.runtime_fd >= 0) {

@@ -8,6 +8,7 @@
  *   log.c       cutting into lines, the non-blocking mode
  *   log-file.c  the two formats, rotation
  *   sweep.c     a process of its own beside the keepers: removes what they leave
+ *   namespaces.c  a process of its own: makes namespaces that the daemon cannot make
  *
  * One thread. Large buffers are static or mapped and are given back to the kernel when output pauses, so an idle
  * keeper holds a few dirty pages only.
@@ -45,6 +46,8 @@ struct options {
   unsigned log_max_files;
   size_t log_buffer; /* non-blocking when not 0 */
   char **runtime_argv;
+  const char *oom_score;      /* of the runtime and what it starts; NULL for the keeper's own */
+  uint64_t hard_limits[16];   /* by RLIMIT_ number: what the runtime may raise its limits to; 0 for the keeper's own */
 };
 
 extern struct options options;
@@ -79,6 +82,9 @@ int park(const char *first, const char *second);
 
 /* sweep.c */
 int sweep(void);
+
+/* namespaces.c */
+int namespaces(const char *users);
 
 /* clients.c */
 enum request_kind { REQUEST_BAD, REQUEST_ATTACH, REQUEST_TAKE, REQUEST_WATCH, REQUEST_RESIZE, REQUEST_CLOSE, REQUEST_GO };

@@ -22,7 +22,7 @@ stands in the file and on the command line at once; \`wharfd --validate\` says w
 \`\`\`
 
 Docker's settings that this engine cannot follow are refused where somebody relies on them (\`authorization-plugins\`,
-\`userns-remap\`, \`selinux-enabled\`, \`metrics-addr\`, \`storage-opts\`, \`exec-opts\` other than \`native.cgroupdriver=cgroupfs\`);
+\`selinux-enabled\`, \`metrics-addr\`, \`storage-opts\`, \`exec-opts\` other than \`native.cgroupdriver=cgroupfs\`);
 those that only tune what is done another way here, such as \`firewall-backend: iptables\`, are named in the log and change nothing.
 
 \`kill -HUP\` (or \`systemctl reload wharf\`) takes over the keys marked with *yes* below; containers are not touched.

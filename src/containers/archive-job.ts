@@ -1,4 +1,5 @@
 /** What the engine and the worker threads of cp and export say to each other. */
+import type { IdMapping } from '../lib/id-mapping.ts'
 import type { ContainerPathStat } from '../spec/container-types.ts'
 import type { ErrorKind } from '../spec/errors.ts'
 import type { ContainerRoot } from './contract.ts'
@@ -13,12 +14,15 @@ export type ArchiveOutput = { fd: number; chunked: boolean }
 export type ArchiveInput = { fd: number; early: Uint8Array; framing: 'none' | 'chunked' | { length: number } }
 
 /** What to do. */
-export type ArchiveJob = { root: ContainerRoot } & (
+export type ArchiveWork = { root: ContainerRoot } & (
   | { kind: 'stat'; path: string }
   | { kind: 'read'; path: string; output: ArchiveOutput }
   | { kind: 'export'; output: ArchiveOutput }
   | ({ kind: 'extract'; input: ArchiveInput } & ExtractOptions)
 )
+
+/** A job; `ids` says what owners in archives are on the host. */
+export type ArchiveJob = ArchiveWork & { ids: IdMapping | undefined }
 
 /** Where and how an archive is unpacked. */
 export type ExtractOptions = {

@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync, r
 import type { BigIntStats } from 'node:fs'
 import { deviceMajor, deviceMinor } from '../kernel/device-node.ts'
 import { getXattr, listXattrs } from '../kernel/xattr.ts'
+import { containerOwner, portableCapability, type IdMapping } from '../lib/id-mapping.ts'
 import { decodePath, fsPath } from '../lib/path-bytes.ts'
 import { tarHeader, tarPaddingBytes } from '../lib/tar-format.ts'
 import type { TarEntryType, TarHeader } from '../lib/tar-format.ts'
@@ -10,14 +11,14 @@ import { encodeTarHeader, tarTrailer } from '../lib/tar-writer.ts'
 import { errorCode } from '../spec/errors.ts'
 import { baseName, byBytes, joined, lstatIfAny } from './archive-view.ts'
 
-/** Takes the archive's bytes; may block. */
-export type ArchiveSink = (bytes: Buffer) => void
+/** `write` takes the archive's bytes, and may block; owners in it are as `ids` shows them. */
+export type PackTarget = { ids: IdMapping | undefined; write: (bytes: Buffer) => void }
 
 const chunkBytes = 256 * 1024
 
 /** Packs a path of `archivePath`'s form the way `docker cp` gets it: a directory's entries begin with its name. */
-export function packPath(path: string, isDirectory: boolean, write: ArchiveSink): void {
-  const packer = new Packer(write)
+export function packPath(path: string, isDirectory: boolean, target: PackTarget): void {
+  const packer = new Packer(target)
   const base = baseName(path)
   if (isDirectory) packer.tree(path, base === '/' ? '' : base)
   else packer.entry(path, base)
@@ -25,20 +26,22 @@ export function packPath(path: string, isDirectory: boolean, write: ArchiveSink)
 }
 
 /** Packs everything, names relative to the root, which has no entry itself: `docker export`. */
-export function packRoot(write: ArchiveSink): void {
-  const packer = new Packer(write)
+export function packRoot(target: PackTarget): void {
+  const packer = new Packer(target)
   packer.children('/', '')
   packer.finish()
 }
 
 class Packer {
-  readonly #write: ArchiveSink
+  readonly #ids: IdMapping | undefined
+  readonly #write: PackTarget['write']
   readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes)
   #filled = 0
   /** First names of files with several, by device and inode. */
   readonly #linked = new Map<string, string>()
 
-  constructor(write: ArchiveSink) {
+  constructor({ ids, write }: PackTarget) {
+    this.#ids = ids
     this.#write = write
   }
 
@@ -70,13 +73,16 @@ class Packer {
       const key = `${stats.dev}:${stats.ino}`
       const first = this.#linked.get(key)
       if (first !== undefined) {
-        this.#put(encodeTarHeader({ ...commonHeader(name, stats), type: 'hardlink', linkName: first }))
+        this.#put(encodeTarHeader({ ...this.#header(name, stats), type: 'hardlink', linkName: first }))
         return false
       }
       this.#linked.set(key, name)
     }
     if (type === 'file') this.#file(path, name)
-    else this.#put(encodeTarHeader(specialHeader(path, name, { stats, type })))
+    else {
+      const header = { ...this.#header(name, stats), type, xattrs: xattrsOf(path) }
+      this.#put(encodeTarHeader(specialHeader(path, header, Number(stats.rdev))))
+    }
     return type === 'directory'
   }
 
@@ -92,11 +98,21 @@ class Packer {
       const stats = fstatSync(fd, { bigint: true })
       if (!stats.isFile()) return
       const size = Number(stats.size)
-      this.#put(encodeTarHeader({ ...commonHeader(name, stats), type: 'file', size, xattrs: xattrsOf(path) }))
+      this.#put(encodeTarHeader({ ...this.#header(name, stats), size, xattrs: xattrsOf(path) }))
       this.#content(fd, size)
     } finally {
       closeSync(fd)
     }
+  }
+
+  #header(name: string, stats: BigIntStats): TarHeader {
+    return tarHeader({
+      name,
+      type: 'file',
+      mode: Number(stats.mode & 0o7777n),
+      ...containerOwner(this.#ids, { uid: Number(stats.uid), gid: Number(stats.gid) }),
+      mtimeNs: stats.mtimeNs,
+    })
   }
 
   /** Exactly `size` bytes, whatever happens to the file meanwhile: zeros for what is missing. */
@@ -134,29 +150,13 @@ function entryType(stats: BigIntStats): TarEntryType | undefined {
   return stats.isFIFO() ? 'fifo' : undefined
 }
 
-function commonHeader(name: string, stats: BigIntStats): TarHeader {
-  return tarHeader({
-    name,
-    type: 'file',
-    mode: Number(stats.mode & 0o7777n),
-    uid: Number(stats.uid),
-    gid: Number(stats.gid),
-    mtimeNs: stats.mtimeNs,
-  })
-}
-
-function specialHeader(
-  path: string,
-  name: string,
-  { stats, type }: { stats: BigIntStats; type: TarEntryType },
-): TarHeader {
-  const header = { ...commonHeader(name, stats), type, xattrs: xattrsOf(path) }
-  if (type === 'directory') return { ...header, name: `${name}/` }
-  if (type === 'symlink') {
+/** The header of what is no plain file. */
+function specialHeader(path: string, header: TarHeader, device: number): TarHeader {
+  if (header.type === 'directory') return { ...header, name: `${header.name}/` }
+  if (header.type === 'symlink') {
     return { ...header, linkName: decodePath(readlinkSync(fsPath(path), { encoding: 'buffer' })) }
   }
-  if (type === 'fifo') return header
-  const device = Number(stats.rdev)
+  if (header.type === 'fifo') return header
   return { ...header, deviceMajor: deviceMajor(device), deviceMinor: deviceMinor(device) }
 }
 
@@ -166,7 +166,8 @@ function xattrsOf(path: string): Map<string, Uint8Array> {
   for (const name of listXattrs(path).sort()) {
     if (name !== 'security.capability' && !name.startsWith('user.')) continue
     const value = getXattr(path, name)
-    if (value !== undefined) attributes.set(name, value)
+    if (value === undefined) continue
+    attributes.set(name, name === 'security.capability' ? portableCapability(value) : value)
   }
   return attributes
 }

@@ -20,6 +20,7 @@ import {
 } from 'node:fs'
 import { makeNodeAt, setTimes, setTimesAt, setXattrOf } from '../kernel/file-tree.ts'
 import { setXattr } from '../kernel/xattr.ts'
+import { hostOwner, rootOwner, type IdMapping, type Owner } from '../lib/id-mapping.ts'
 import { fsPath } from '../lib/path-bytes.ts'
 import type { TarHeader } from '../lib/tar-format.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
@@ -33,7 +34,9 @@ export type UnpackOptions = {
   /** A directory is not replaced by something else, nor something else by a directory. */
   noOverwriteDirNonDir: boolean
   /** Everything belongs to this owner instead of the archive's. */
-  owner?: { uid: number; gid: number }
+  owner?: Owner
+  /** What owners in the archive are on the host. */
+  ids: IdMapping | undefined
 }
 
 /** `AT_FDCWD`: paths are absolute. */
@@ -140,7 +143,7 @@ export class Unpacker implements Disposable {
   #makeParents(path: string, name: string): void {
     if (!name.includes('/')) return
     const parent = path.slice(0, path.lastIndexOf('/'))
-    if (lstatIfAny(parent) === undefined) mkdirSync(fsPath(parent), { recursive: true, mode: 0o755 })
+    makeDirectories(parent, rootOwner(this.#options.ids))
   }
 
   #endFile(): void {
@@ -149,7 +152,7 @@ export class Unpacker implements Disposable {
     this.#file = undefined
     try {
       if (end !== header.size) ftruncateSync(fd, header.size)
-      const { uid, gid } = this.#options.owner ?? header
+      const { uid, gid } = this.#owner(header)
       fchownSync(fd, uid, gid)
       fchmodSync(fd, header.mode)
       for (const [key, value] of header.xattrs) ifKept(() => setXattrOf(fd, key, value))
@@ -159,8 +162,13 @@ export class Unpacker implements Disposable {
     }
   }
 
+  #owner(header: TarHeader): Owner {
+    const { owner = header, ids } = this.#options
+    return hostOwner(ids, owner)
+  }
+
   #describe(path: string, header: TarHeader): void {
-    const { uid, gid } = this.#options.owner ?? header
+    const { uid, gid } = this.#owner(header)
     lchownSync(fsPath(path), uid, gid)
     if (header.type !== 'symlink') chmodSync(fsPath(path), header.mode)
     for (const [key, value] of header.xattrs) ifKept(() => setXattr(path, key, value))
@@ -170,7 +178,7 @@ export class Unpacker implements Disposable {
 }
 
 /** The numbers of `user[:group]` by the container's own /etc/passwd and /etc/group. Throws invalid. */
-export function lookUpOwner(user: string): { uid: number; gid: number } {
+export function lookUpOwner(user: string): Owner {
   const [name = '', group] = user.split(':')
   const entry = records('/etc/passwd').find((fields) => fields[0] === name || fields[2] === name)
   if (entry === undefined && !/^\d+$/.test(name)) throw unknown('user', name)
@@ -208,6 +216,13 @@ function cleanName(name: string): string {
     if (part !== '' && part !== '.' && part !== '..') parts.push(part)
   }
   return parts.join('/')
+}
+
+function makeDirectories(path: string, owner: Owner): void {
+  if (path === '' || lstatIfAny(path) !== undefined) return
+  makeDirectories(path.slice(0, path.lastIndexOf('/')), owner)
+  mkdirSync(fsPath(path), { mode: 0o755 })
+  lchownSync(fsPath(path), owner.uid, owner.gid)
 }
 
 function createFile(path: string): number {

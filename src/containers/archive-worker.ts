@@ -8,6 +8,7 @@ import { enterMountView } from '../kernel/mount-view.ts'
 import { writeWaiting } from '../kernel/waiting-io.ts'
 import { decompress } from '../lib/decompress.ts'
 import { chunkHead, chunkTail, lastChunk } from '../lib/http-chunks.ts'
+import { rootOwner } from '../lib/id-mapping.ts'
 import { fsPath } from '../lib/path-bytes.ts'
 import { serveJobs, type JobContext } from '../lib/worker-jobs.ts'
 import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
@@ -27,7 +28,11 @@ serveJobs(async (job: ArchiveJob, context: JobContext): Promise<ArchiveResult> =
   let input: PlainInput | undefined
   try {
     input = job.kind === 'extract' ? await plainInput(job.input, check) : undefined
-    view = enterMountView(job.root.directory, job.kind === 'export' ? [] : job.root.mounts)
+    view = enterMountView(
+      job.root.directory,
+      job.kind === 'export' ? [] : job.root.mounts,
+      rootOwner(job.ids),
+    )
     return await run(job, input, check)
   } catch (error) {
     if (error instanceof SuppressedError) return await end(error)
@@ -90,11 +95,11 @@ async function run(
     case 'read': {
       const path = archivePath(job.path)
       const { isDirectory } = statPath(path)
-      packTo(job.output, check, (write) => packPath(path, isDirectory, write))
+      packTo(job.output, check, (write) => packPath(path, isDirectory, { ids: job.ids, write }))
       break
     }
     case 'export':
-      packTo(job.output, check, packRoot)
+      packTo(job.output, check, (write) => packRoot({ ids: job.ids, write }))
       break
     case 'extract':
       if (input !== undefined) await extract(job, input.bytes)
@@ -126,6 +131,7 @@ async function extract(job: ArchiveJob & { kind: 'extract' }, input: AsyncGenera
   using unpacker = new Unpacker({
     directory,
     noOverwriteDirNonDir: job.noOverwriteDirNonDir,
+    ids: job.ids,
     ...(owner === undefined ? {} : { owner }),
   })
   for await (const bytes of input) unpacker.push(bytes)

@@ -7,12 +7,20 @@ import { closeSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { setNonBlocking } from '../kernel/waiting-io.ts'
 import { socketPair } from '../kernel/unix-sockets.ts'
+import type { IdMapping } from '../lib/id-mapping.ts'
 import { sendAll } from '../lib/output.ts'
 import { released } from '../lib/release-buffer.ts'
 import { WorkerPool } from '../lib/worker-pool.ts'
 import type { ContainerPathStat } from '../spec/container-types.ts'
 import { EngineError } from '../spec/errors.ts'
-import type { ArchiveInput, ArchiveJob, ArchiveOutput, ArchiveResult, ExtractOptions } from './archive-job.ts'
+import type {
+  ArchiveInput,
+  ArchiveJob,
+  ArchiveOutput,
+  ArchiveResult,
+  ArchiveWork,
+  ExtractOptions,
+} from './archive-job.ts'
 import type { ContainerRoot } from './contract.ts'
 
 /** A container's root and what the client called the container, for messages. */
@@ -24,11 +32,17 @@ const workerIdleMs = 5000
 
 /** See the file's head. Disposing ends the jobs under way. */
 export class ContainerArchives implements AsyncDisposable {
+  readonly #ids: IdMapping | undefined
   readonly #pool = new WorkerPool<ArchiveJob, ArchiveResult>({
     script: new URL('archive-worker.ts', import.meta.url),
     maxWorkers,
     idleMs: workerIdleMs,
   })
+
+  /** `ids` are containers' on the host. */
+  constructor(ids?: IdMapping) {
+    this.#ids = ids
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool[Symbol.asyncDispose]()
@@ -103,8 +117,8 @@ export class ContainerArchives implements AsyncDisposable {
     }
   }
 
-  async #run(job: ArchiveJob, reference: string, path: string): Promise<ArchiveResult> {
-    const result = await this.#pool.run(job)
+  async #run(work: ArchiveWork, reference: string, path: string): Promise<ArchiveResult> {
+    const result = await this.#pool.run({ ...work, ids: this.#ids })
     if (result.kind !== 'failed') return result
     const { kind, code, message } = result.error
     if (kind !== 'internal') throw new EngineError(kind, message)

@@ -2,7 +2,6 @@
  * Checks containers: rows against files, tasks, sandboxes and mounts. Whatever looks wrong is looked at again with the
  * container's lock held, so that an operation under way is never taken for a fault.
  */
-import { mkdir } from 'node:fs/promises'
 import { unmount } from '../kernel/mount.ts'
 import { mountPointsBelow } from '../kernel/mount-table.ts'
 import { pathExists } from '../lib/path-exists.ts'
@@ -42,7 +41,7 @@ async function* checkContainer(core: Core, container: Container): AsyncGenerator
         kind: 'missing',
         object: id,
         detail: 'its directory is not there: its log and /etc files are lost',
-        repair: async () => void (await mkdir(directory, { recursive: true, mode: 0o710 })),
+        repair: async () => core.host.makeDirectory(directory),
       })
     }
     if (!(await core.ports.rootfs.list()).includes(id)) {

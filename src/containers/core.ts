@@ -50,6 +50,8 @@ export interface ContainerHost {
   systemCpuNs(): Promise<bigint>
   /** Runs `ps` with these arguments. */
   runPs(args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }>
+  /** Makes a container's directory, which its root must come through. */
+  makeDirectory(path: string): void
   /** Mounts a tmpfs that several containers can share as /dev/shm. */
   mountShm(path: string, sizeBytes: number): Promise<void>
   unmountShm(path: string): Promise<void>

@@ -1,5 +1,4 @@
 /** `POST /containers/create`: checks, then files, then the row; whatever fails, nothing is left behind. */
-import { mkdirSync } from 'node:fs'
 import { formatTimeNs } from '../lib/clock.ts'
 import type { ContainerConfig, ContainerCreateRequest, HostConfig } from '../spec/container-config.ts'
 import { EngineError } from '../spec/errors.ts'
@@ -127,7 +126,7 @@ async function makeFiles(
     undo.defer(() => prepared.undo())
     return prepared
   }
-  mkdirSync(directory, { recursive: true, mode: 0o710 })
+  core.host.makeDirectory(directory)
   const [, prepared] = await settleAll([makeRootfs(), makeMounts()])
   return { mounts: prepared.mounts, warnings: prepared.warnings }
 }

@@ -1,11 +1,13 @@
 /** The machine itself, as containers ask it: processor time, memory, `ps`, shared memory. */
 import { execFile } from 'node:child_process'
+import { chownSync, mkdirSync } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { availableParallelism, hostname, totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mount, mountFlags, unmount } from '../kernel/mount.ts'
 import { mountPointsBelow } from '../kernel/mount-table.ts'
 import type { Sweep } from '../kernel/sweeper.ts'
+import type { Owner } from '../lib/id-mapping.ts'
 import { errorCode, errorMessage } from '../spec/errors.ts'
 import type { ContainerHost, Faults, Timer } from './core.ts'
 
@@ -21,8 +23,8 @@ export function parseSystemCpuNs(stat: string): bigint {
   return fields.slice(0, 7).reduce((sum, field) => sum + BigInt(field), 0n) * nsPerTick
 }
 
-/** The machine this process runs on. */
-export function thisMachine(sweep: Sweep): ContainerHost {
+/** The machine this process runs on. `owner` is the containers' root, where that is another than the host's. */
+export function thisMachine(sweep: Sweep, owner?: Owner): ContainerHost {
   return {
     hostname: hostname(),
     onlineCpus: availableParallelism(),
@@ -32,7 +34,12 @@ export function thisMachine(sweep: Sweep): ContainerHost {
     async mountShm(path, sizeBytes) {
       await mkdir(path, { recursive: true, mode: 0o700 })
       const flags = mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec
-      mount({ source: 'shm', target: path, type: 'tmpfs', flags, data: `mode=1777,size=${sizeBytes}` })
+      const of = owner === undefined ? '' : `,uid=${owner.uid},gid=${owner.gid}`
+      mount({ source: 'shm', target: path, type: 'tmpfs', flags, data: `mode=1777,size=${sizeBytes}${of}` })
+    },
+    makeDirectory(path) {
+      mkdirSync(path, { recursive: true, mode: 0o710 })
+      if (owner !== undefined) chownSync(path, 0, owner.gid)
     },
     async unmountShm(path) {
       try {

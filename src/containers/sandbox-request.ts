@@ -114,6 +114,7 @@ export function sandboxRequest(
     hostname: config.Hostname,
     domainname: config.Domainname,
     mode: sandboxMode(core, record),
+    ...userNamespace(core, record),
     endpoints: Object.entries(record.networks)
       .filter(([network]) => network !== 'host' && network !== 'none')
       .map(([network, settings]) => ({ network, settings })),
@@ -144,6 +145,16 @@ function sandboxMode(core: Core, record: ContainerRecord): SandboxRequest['mode'
   if (joined !== undefined) return { container: joinedNetworkContainer(core, record.id, joined) }
   if (NetworkMode === 'host') return 'host'
   return NetworkMode === 'none' || record.config.NetworkDisabled ? 'none' : 'own'
+}
+
+/** Namespaces that are shared belong to the user namespace of whoever made them: the network's is to be in the same. */
+function userNamespace(core: Core, { hostConfig }: ContainerRecord): Pick<SandboxRequest, 'userNamespace'> {
+  const { UsernsMode, PidMode, IpcMode } = hostConfig
+  if (UsernsMode === 'host') return { userNamespace: 'host' }
+  const joined = joinedContainer(PidMode) ?? joinedContainer(IpcMode)
+  const target = joined === undefined ? undefined : core.registry.find(joined)
+  if (target?.state.running !== true || target.record.hostConfig.UsernsMode === 'host') return {}
+  return { userNamespace: { path: `/proc/${target.state.pid}/ns/user` } }
 }
 
 /** The running container whose network is joined, with Docker's texts for one that cannot be. */

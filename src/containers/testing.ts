@@ -1,5 +1,6 @@
 /** An engine on stand-ins, for tests. */
 import assert from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -60,6 +61,7 @@ export class EngineFixture implements AsyncDisposable {
         memoryTotalBytes: 1e9,
         systemCpuNs: async () => 5_000n,
         runPs: async () => ({ exitCode: 0, stdout: world.psOutput, stderr: '' }),
+        makeDirectory: (path) => void mkdirSync(path, { recursive: true }),
         mountShm: async () => world.note('shm.mount'),
         mountPoints: async () => [],
         unmountShm: async () => world.note('shm.unmount'),

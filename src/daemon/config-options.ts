@@ -328,7 +328,11 @@ export const options: readonly Option[] = [
     kind: 'text',
     help: 'Accepted and not used: the relay is part of the engine',
   },
-  { key: 'userns-remap', kind: 'text', help: "User and group that containers' root is mapped to" },
+  {
+    key: 'userns-remap',
+    kind: 'text',
+    help: "User whose subordinate ids containers have instead of the host's; default for dockremap",
+  },
 ]
 
 /** Flags that are no settings. */

@@ -9,7 +9,6 @@ const settings = (entries: Record<string, unknown>) =>
 test('what would be missed is refused, what is done another way is told', () => {
   const refused: [entries: Record<string, unknown>, text: RegExp][] = [
     [{ 'authorization-plugins': ['x'] }, /^authorization-plugins: this engine does not support plugins/],
-    [{ 'userns-remap': 'default' }, /^userns-remap: /],
     [{ 'selinux-enabled': true }, /^selinux-enabled: /],
     [{ 'exec-opts': ['native.cgroupdriver=systemd'] }, /^invalid exec-opt native.cgroupdriver=systemd: /],
     [{ rootless: true }, /^rootless: /],
@@ -22,7 +21,7 @@ test('what would be missed is refused, what is done another way is told', () => 
   refuseUnsupported(
     settings({
       'authorization-plugins': [],
-      'userns-remap': '',
+      'userns-remap': 'default',
       'selinux-enabled': false,
       'exec-opts': ['native.cgroupdriver=cgroupfs'],
       'storage-opts': [],

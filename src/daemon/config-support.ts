@@ -8,7 +8,6 @@ import type { Settings } from './config-values.ts'
 
 const refusals: Readonly<Record<string, string>> = {
   'authorization-plugins': 'plugins that decide about requests',
-  'userns-remap': 'containers with user and group ids of their own',
   'metrics-addr': 'a metrics address',
 }
 

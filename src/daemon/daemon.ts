@@ -11,9 +11,10 @@ import { readKernelFacts } from '../kernel/host-info.ts'
 import { peerCredentials } from '../kernel/peer-credentials.ts'
 import { descriptorOf } from '../kernel/unix-sockets.ts'
 import { systemClock } from '../lib/clock.ts'
+import { rootOwner } from '../lib/id-mapping.ts'
 import type { Log } from '../lib/log.ts'
 import { Database } from '../store/database.ts'
-import { daemonId, lockDataRoot, writePidFile } from './data-root.ts'
+import { daemonId, lockDataRoot, remappedDataRoot, writePidFile } from './data-root.ts'
 import { defaultPaths } from './default-paths.ts'
 import { EventJournal } from './events.ts'
 import { parseHost, type Host } from './hosts.ts'
@@ -22,9 +23,10 @@ import { productVersion } from './info.ts'
 import { listen } from './listeners.ts'
 import type { LiveSettings } from './live-settings.ts'
 import type { ProxyVariables } from './registry-settings.ts'
+import { remappedIds } from './remapped-root.ts'
 import { Router } from './router.ts'
 import { buildRoutes } from './routes.ts'
-import { buildRooms } from './rooms.ts'
+import { buildRooms, instanceOf } from './rooms.ts'
 import { liveRuntimeFacts } from './runtime-facts.ts'
 import { ApiServer } from './server.ts'
 import { traceTo, tracedPoints } from './trace.ts'
@@ -56,23 +58,26 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const settings = live.current
   const hosts = hostsOf(settings)
   const tls = await tlsOptions(settings, defaultPaths.tlsDirectory)
-  const dataRoot = settings.text('data-root', defaultPaths.dataRoot)
+  const configuredRoot = settings.text('data-root', defaultPaths.dataRoot)
   const execRoot = settings.text('exec-root', defaultPaths.execRoot)
 
   await using stack = new AsyncDisposableStack()
-  stack.use(lockDataRoot(dataRoot))
+  const ids = remappedIds(settings.text('userns-remap'), log.child('users'))
+  stack.use(lockDataRoot(configuredRoot))
+  const dataRoot = ids === undefined ? configuredRoot : remappedDataRoot(configuredRoot, rootOwner(ids))
   stack.use(writePidFile(settings.text('pidfile', defaultPaths.pidFile)))
   mkdirSync(execRoot, { recursive: true, mode: 0o711 })
   const database = stack.use(new Database(join(dataRoot, 'wharf.db')))
   const events = stack.use(new EventJournal({ database, clock: systemClock, log: log.child('events') }))
   const id = daemonId(database)
   const facts = readKernelFacts()
-  const state = { live, events, facts, dataRoot, execRoot, database }
+  const state = { live, events, facts, dataRoot, execRoot, database, ids }
   const rest = stack.use(new IdleRest())
   const trace = options.traceFile === undefined ? undefined : traceTo(options.traceFile)
   const rooms = stack.use(
     await buildRooms({
       ...state,
+      instance: instanceOf(settings, configuredRoot),
       log,
       clock: systemClock,
       searchPath,
@@ -82,7 +87,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }),
   )
   const runtime = await liveRuntimeFacts(live, searchPath)
-  const archives = stack.use(new ContainerArchives())
+  const archives = stack.use(new ContainerArchives(ids))
   const routes = buildRoutes({ ...state, rooms, archives, hosts, runtime, id, log })
   const server = new ApiServer({
     router: new Router(routes),

@@ -1,8 +1,19 @@
 /** The daemon's directories: one daemon to a data root, an identity that stays. */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { tryLock } from '../kernel/file-lock.ts'
+import type { Owner } from '../lib/id-mapping.ts'
 import type { Database } from '../store/database.ts'
 import { EngineError } from '../spec/errors.ts'
 
@@ -19,6 +30,36 @@ export function lockDataRoot(directory: string): Disposable {
   }
   writeFileSync(path, `${process.pid}\n`)
   return lock
+}
+
+/**
+ * The data root of containers whose root is somebody else on the host: a directory of its own inside the one that is
+ * configured, which only the two roots may pass through. Throws `invalid` where the containers' root cannot reach it.
+ */
+export function remappedDataRoot(directory: string, { uid, gid }: Owner): string {
+  chmodSync(directory, 0o711)
+  const root = join(directory, `${uid}.${gid}`)
+  for (const path of [root, join(root, 'containers'), join(root, 'layers')]) {
+    mkdirSync(path, { recursive: true, mode: 0o710 })
+    chmodSync(path, 0o710)
+    chownSync(path, 0, gid)
+  }
+  for (let above = dirname(root); above !== '/'; above = dirname(above)) {
+    if (mayPass(statSync(above), { uid, gid })) continue
+    // moby daemon/daemon_unix.go
+    throw new EngineError(
+      'invalid',
+      `a subdirectory in your graphroot path (${root}) restricts access to the remapped root uid/gid; please fix by allowing 'o+x' permissions on existing directories`,
+    )
+  }
+  return root
+}
+
+function mayPass(stats: Stats, { uid, gid }: Owner): boolean {
+  const isAllowed = (bit: number) => (stats.mode & bit) !== 0
+  return (
+    isAllowed(0o001) || (stats.uid === uid && isAllowed(0o100)) || (stats.gid === gid && isAllowed(0o010))
+  )
 }
 
 /** Writes a pid file until disposed. Throws `conflict` when the process it names still runs. */

@@ -23,6 +23,8 @@ export type InfoSources = {
   facts: KernelFacts
   hosts: readonly Host[]
   dataRoot: string
+  /** Whether containers have ids of their own. */
+  isRemapped: boolean
   storage: { driver: string; status: [string, string][] }
   containers: () => ContainerCounts
   images: () => number
@@ -122,7 +124,10 @@ export function systemInfo(sources: InfoSources): SystemInfo {
     ContainerdCommit: { ID: '' },
     RuncCommit: { ID: sources.runtime.commit },
     InitCommit: { ID: '' },
-    SecurityOptions: securityOptions(sources.facts, settings.text('default-cgroupns-mode') !== 'host'),
+    SecurityOptions: securityOptions(sources.facts, {
+      cgroupnsPrivate: settings.text('default-cgroupns-mode') !== 'host',
+      isRemapped: sources.isRemapped,
+    }),
     FirewallBackend: { Driver: 'nftables' },
     DiscoveredDevices: null,
     CDISpecDirs: settings.list('cdi-spec-dirs'),

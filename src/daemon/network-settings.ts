@@ -5,17 +5,20 @@ import type { Settings } from './config-values.ts'
 /** See the file's head. `instance` names the kernel's objects of this daemon apart from another's; empty for the usual names. */
 export function networkSettings(
   settings: Settings,
-  surroundings: { execRoot: string; instance: string; keeperProgram: string },
+  surroundings: Pick<NetworkDaemonSettings, 'keeperProgram' | 'namespaceProgram' | 'ids'> & {
+    execRoot: string
+    instance: string
+  },
 ): NetworkDaemonSettings {
   const defaults = defaultNetworkSettings
-  const { instance, execRoot, keeperProgram } = surroundings
+  const { instance, execRoot, ...programs } = surroundings
   const own = instance === ''
   const pools = settings.pools()
   return {
     ...defaults,
     instance: own ? defaults.instance : instance,
     runRoot: execRoot,
-    keeperProgram,
+    ...programs,
     bridgeName: settings.text('bridge', own ? defaults.bridgeName : `${instance}b`.slice(-15)),
     linkPrefix: own ? defaults.linkPrefix : instance.slice(0, 7),
     bip: settings.text('bip'),

@@ -8,6 +8,7 @@ import { Cgroups } from '../kernel/cgroups.ts'
 import { prepareCgroups } from '../kernel/cgroup-layout.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
 import type { Sweep } from '../kernel/sweeper.ts'
+import type { IdMapping } from '../lib/id-mapping.ts'
 import type { Log } from '../lib/log.ts'
 import type { TaskGroup } from '../lib/task-group.ts'
 import { OciContainerRuntime } from '../runtime/container-runtime.ts'
@@ -29,6 +30,8 @@ export type RuntimeParts = {
   log: Log
   facts: KernelFacts
   execRoot: string
+  /** What ids of containers are on the host; undefined for the same. */
+  ids: IdMapping | undefined
   searchPath: string | undefined
   background: TaskGroup
   sweep: Sweep
@@ -54,6 +57,7 @@ export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
     cgroups,
     oci: {
       facts,
+      ids: parts.ids,
       cgroupPath: (id, parent) => cgroups.pathFor(id, parent),
       initPath: initProgram(settings, searchPath),
       defaultInit: settings.flag('init'),
@@ -68,7 +72,7 @@ export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
         defaultCgroupnsMode: live.current.text('default-cgroupns-mode'),
         defaultRuntime: defaultRuntime(live.current),
         runtimes: known,
-        remapped: live.current.text('userns-remap') !== '',
+        remapped: parts.ids !== undefined,
       }),
     sweep,
     background,

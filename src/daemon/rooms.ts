@@ -13,11 +13,13 @@ import type { KernelFacts } from '../kernel/host-info.ts'
 import { Sweeper, type Sweep } from '../kernel/sweeper.ts'
 import { openImageRoom, type ImageRoom } from '../images/image-room.ts'
 import { randomIds, type Clock } from '../lib/clock.ts'
+import { rootOwner, type IdMapping } from '../lib/id-mapping.ts'
 import type { Log } from '../lib/log.ts'
 import { Plugins } from '../lib/plugin-client.ts'
 import { dockerPluginDirectories } from '../lib/plugin-discovery.ts'
 import { TaskGroup } from '../lib/task-group.ts'
 import { Networks } from '../networks/networks.ts'
+import type { OciContainerRuntime } from '../runtime/container-runtime.ts'
 import { ContainerLogFiles } from '../runtime/logs/container-logs.ts'
 import type { Database } from '../store/database.ts'
 import { ContainerMountService } from '../volumes/container-mounts.ts'
@@ -29,9 +31,16 @@ import type { Settings } from './config-values.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { defaultPaths } from './default-paths.ts'
 import { productVersion } from './info.ts'
+import { endUnderOtherMapping } from './mapping-change.ts'
 import { networkSettings } from './network-settings.ts'
 import { registrySettings, type ProxyVariables } from './registry-settings.ts'
-import { buildRuntime, builtProgram, containerSettings, hostPlatform } from './rooms-runtime.ts'
+import {
+  buildRuntime,
+  builtProgram,
+  containerSettings,
+  hostPlatform,
+  type RuntimeParts,
+} from './rooms-runtime.ts'
 
 /** What rooms are built from. */
 export type RoomsParts = {
@@ -43,6 +52,10 @@ export type RoomsParts = {
   facts: KernelFacts
   dataRoot: string
   execRoot: string
+  /** Names the kernel's objects of this daemon; empty for the usual names. */
+  instance: string
+  /** What ids of containers are on the host; undefined for the same. */
+  ids: IdMapping | undefined
   searchPath: string | undefined
   /** Proxies of the environment. */
   proxies?: ProxyVariables
@@ -60,15 +73,16 @@ export type Rooms = AsyncDisposable & {
   containers: Containers
 }
 
+const noProxies: ProxyVariables = { http: '', https: '', none: '' }
+
 /** Builds all rooms and brings state and kernel together. */
 export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
-  const { live, log, database, events, clock, dataRoot } = parts
+  const { live, log, database, events, clock, dataRoot, ids, proxies = noProxies } = parts
   await using stack = new AsyncDisposableStack()
   const background = stack.use(new TaskGroup(log))
   // Images ask who uses them; containers are built on images.
   let usersOf: Containers['usersOfImage'] = () => []
   const users = { usersOf: (imageId: string) => usersOf(imageId) }
-  const proxies = parts.proxies ?? { http: '', https: '', none: '' }
   const { sweep } = stack.use(new Sweeper(builtProgram('wharf-shim'), log.child('sweeper')))
   const files = stack.use(
     await openImageRoom({
@@ -83,6 +97,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
       storageDriver: live.current.text('storage-driver'),
       storageOptions: live.current.list('storage-opts'),
       searchPath: parts.searchPath,
+      ids,
       registrySettings: () => registrySettings(live.current, proxies),
       userAgent: `docker/${productVersion} go/none os/linux wharf/${productVersion}`,
     }),
@@ -91,7 +106,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   const plugins = buildPlugins(parts.execRoot)
   const { volumes, drivers, mounts } = buildVolumes({ ...parts, plugins }, files)
   const logs = stack.use(new ContainerLogFiles({ log: log.child('logs'), daemonName: hostname() }))
-  const runtime = stack.use(buildRuntime({ ...parts, background, sweep }))
+  const runtime = stack.use(await startRuntime({ ...parts, background, sweep }))
   const networks = stack.use(buildNetworks({ ...parts, sweep, plugins }))
   await networks.start()
   const containers = new Containers({
@@ -104,7 +119,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     events,
     database,
     settings: () => containerSettings(live, dataRoot),
-    host: thisMachine(sweep),
+    host: thisMachine(sweep, ids && rootOwner(ids)),
     clock,
     ids: randomIds,
     random: Math.random,
@@ -132,9 +147,16 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
   }
 }
 
+async function startRuntime(parts: RuntimeParts): Promise<OciContainerRuntime> {
+  const runtime = buildRuntime(parts)
+  await endUnderOtherMapping(parts, runtime, parts.log.child('users'))
+  return runtime
+}
+
 function buildVolumes(parts: RoomsParts & { plugins: Plugins }, files: ImageRoom) {
-  const { database, events, clock, log, dataRoot, execRoot, plugins } = parts
-  const drivers = new VolumeDrivers([new LocalVolumeDriver(join(dataRoot, 'volumes'))], plugins)
+  const { database, events, clock, log, dataRoot, execRoot, plugins, ids } = parts
+  const owner = ids && rootOwner(ids)
+  const drivers = new VolumeDrivers([new LocalVolumeDriver(join(dataRoot, 'volumes'), owner)], plugins)
   const volumes = new VolumeService({ database, drivers, events, clock, log: log.child('volumes') })
   const mounts = new ContainerMountService({
     volumes,
@@ -143,6 +165,7 @@ function buildVolumes(parts: RoomsParts & { plugins: Plugins }, files: ImageRoom
     copy: files.copyTree,
     runDirectory: join(execRoot, 'mounts'),
     dataRoot,
+    owner,
   })
   return { volumes, drivers, mounts }
 }
@@ -158,12 +181,14 @@ function buildPlugins(execRoot: string): Plugins {
 }
 
 function buildNetworks(parts: RoomsParts & { sweep: Sweep; plugins: Plugins }): Networks {
-  const { live, log, database, events, clock, dataRoot, execRoot, sweep, plugins } = parts
+  const { live, log, database, events, clock, execRoot, sweep, plugins, instance, ids } = parts
   return new Networks({
     settings: networkSettings(live.current, {
       execRoot,
-      instance: instanceOf(live.current, dataRoot),
+      instance,
+      ids,
       keeperProgram: builtProgram('wharf-net'),
+      namespaceProgram: builtProgram('wharf-shim'),
     }),
     database,
     log: log.child('networks'),
@@ -176,7 +201,7 @@ function buildNetworks(parts: RoomsParts & { sweep: Sweep; plugins: Plugins }): 
 }
 
 /** Names the kernel's objects of a daemon apart from those of others; empty for the one in the usual place. */
-function instanceOf(settings: Settings, dataRoot: string): string {
+export function instanceOf(settings: Settings, dataRoot: string): string {
   if (settings.has('instance') || dataRoot === defaultPaths.dataRoot) return settings.text('instance')
   return `wharf${createHash('sha256').update(dataRoot).digest('hex').slice(0, 6)}`
 }

@@ -2,6 +2,7 @@
 import type { ContainerArchives } from '../containers/archive.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
 import { systemClock } from '../lib/clock.ts'
+import type { IdMapping } from '../lib/id-mapping.ts'
 import type { Log } from '../lib/log.ts'
 import type { Database } from '../store/database.ts'
 import { diskUsage, type UsageSources } from './disk-usage.ts'
@@ -38,6 +39,8 @@ export type RoutesParts = {
   hosts: readonly Host[]
   dataRoot: string
   execRoot: string
+  /** What ids of containers are on the host; undefined for the same. */
+  ids: IdMapping | undefined
   database: Database
   runtime: () => RuntimeFacts
   id: string
@@ -106,7 +109,8 @@ function allowsOrigin(live: LiveSettings, origin: string, host: string): boolean
   return allowed === '*' || allowed.split(',').includes(origin) || origin.replace(/^[a-z]+:\/\//, '') === host
 }
 
-function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id }: RoutesParts): InfoSources {
+function infoSources(parts: RoutesParts): InfoSources {
+  const { live, rooms, events, facts, hosts, dataRoot, runtime, id } = parts
   return {
     id,
     clock: systemClock,
@@ -114,6 +118,7 @@ function infoSources({ live, rooms, events, facts, hosts, dataRoot, runtime, id 
     facts,
     hosts,
     dataRoot,
+    isRemapped: parts.ids !== undefined,
     storage: {
       driver: rooms.files.rootfs.driverName,
       status: rooms.files.rootfs.driverStatus(),

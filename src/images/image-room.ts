@@ -14,6 +14,7 @@ import { OverlayRootfsStore } from '../layers/rootfs-store.ts'
 import { Trash } from '../layers/trash.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import type { Sweep } from '../kernel/sweeper.ts'
+import type { IdMapping } from '../lib/id-mapping.ts'
 import type { Log } from '../lib/log.ts'
 import { TaskGroup } from '../lib/task-group.ts'
 import { WorkerPool } from '../lib/worker-pool.ts'
@@ -45,6 +46,8 @@ export type ImageRoomOptions = {
   storageOptions?: readonly string[]
   /** PATH for programs that a storage driver runs. */
   searchPath?: string | undefined
+  /** What ids of containers are on the host. */
+  ids?: IdMapping | undefined
   /** A layer that unpacks to more is refused. */
   maxLayerBytes?: number
   /** What the configuration says of registries, asked for every operation. */
@@ -99,12 +102,13 @@ export async function openImageRoom(options: ImageRoomOptions): Promise<ImageRoo
     directory: join(root, 'layers'),
     trash,
     pool,
+    ids: options.ids,
     log: log.child('layers'),
   })
   activateDriver(database, driver.name)
   const maxLayerBytes = options.maxLayerBytes ?? defaultMaxLayerBytes
   const content = new ContentStore(join(root, 'content'), database)
-  const layers = new LayerStore({ database, driver, pool, maxLayerBytes })
+  const layers = new LayerStore({ database, driver, pool, maxLayerBytes, ids: options.ids })
   const images = new ImageStore({ database, content, layers, clock, host: options.host })
   const rootfs = new OverlayRootfsStore(driver, layers)
   const topLayerOf = (image: string) => images.resolve(image).topLayer

@@ -93,11 +93,15 @@ export function readKernelFacts(cgroup: CgroupLayout = detectCgroups()): KernelF
 }
 
 /** `SecurityOptions` of info. */
-export function securityOptions(facts: KernelFacts, cgroupnsPrivate: boolean): string[] {
+export function securityOptions(
+  facts: KernelFacts,
+  { cgroupnsPrivate, isRemapped }: { cgroupnsPrivate: boolean; isRemapped: boolean },
+): string[] {
   const options: string[] = []
   if (facts.apparmor) options.push('name=apparmor')
   if (facts.seccomp) options.push('name=seccomp,profile=builtin')
   if (facts.selinux) options.push('name=selinux')
+  if (isRemapped) options.push('name=userns')
   if (cgroupnsPrivate) options.push('name=cgroupns')
   return options
 }

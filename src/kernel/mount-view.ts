@@ -3,7 +3,8 @@
  * over it, is `/`. For a worker thread that does nothing but synchronous file calls until it leaves: inside, every
  * path, link and `..` means what it means to the container, and nothing else can be reached.
  */
-import { closeSync, openSync, statSync } from 'node:fs'
+import { closeSync, fchownSync, openSync, statSync } from 'node:fs'
+import type { Owner } from '../lib/id-mapping.ts'
 import { errorCode } from '../spec/errors.ts'
 import { libcCall } from './ffi.ts'
 import { mount, mountFlags } from './mount.ts'
@@ -24,10 +25,10 @@ export type ViewMount = { destination: string; source: string; writable: boolean
 
 /**
  * Moves the calling thread into the view until the result is disposed; the view goes then. Mount points that do not
- * exist are made, as the runtime would at the next start. Throws a KernelError. A thread that cannot leave throws too,
- * and must end: it would see the wrong files.
+ * exist are made and given to `owner`, as the runtime would at the next start. Throws a KernelError. A thread that
+ * cannot leave throws too, and must end: it would see the wrong files.
  */
-export function enterMountView(directory: string, mounts: readonly ViewMount[]): Disposable {
+export function enterMountView(directory: string, mounts: readonly ViewMount[], owner: Owner): Disposable {
   using undo = new DisposableStack()
   const namespace = openSync('/proc/thread-self/ns/mnt', 'r')
   undo.defer(() => closeSync(namespace))
@@ -40,15 +41,15 @@ export function enterMountView(directory: string, mounts: readonly ViewMount[]):
     fchdirCall('root', root)
     chrootCall('.', '.')
   })
-  build(directory, mounts)
+  build(directory, mounts, owner)
   return undo.move()
 }
 
-function build(directory: string, mounts: readonly ViewMount[]): void {
+function build(directory: string, mounts: readonly ViewMount[], owner: Owner): void {
   mount({ source: 'none', target: '/', flags: mountFlags.recursive | mountFlags.private })
   const outermostFirst = [...mounts].sort((a, b) => depth(a.destination) - depth(b.destination))
   for (const { destination, source, writable } of outermostFirst) {
-    using target = openMountPoint(directory, destination, source)
+    using target = openMountPoint(directory, { destination, source, owner })
     mount({ source, target: target.path, flags: mountFlags.bind | mountFlags.recursive })
     if (writable) continue
     // Opened again: the descriptor above is of what now lies below.
@@ -60,17 +61,21 @@ function build(directory: string, mounts: readonly ViewMount[]): void {
   chdirCall('/', '/')
 }
 
-function openMountPoint(directory: string, destination: string, source: string): OwnedFd {
+function openMountPoint(
+  directory: string,
+  { destination, source, owner: { uid, gid } }: { destination: string; source: string; owner: Owner },
+): OwnedFd {
   try {
     return openInRoot(directory, destination, openFlags.O_PATH)
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
   }
-  const owner = { mode: 0o755, uid: 0, gid: 0 }
+  const owner = { mode: 0o755, uid, gid }
   if (statSync(source).isDirectory()) return mkdirAllInRoot(directory, destination, owner)
   const slash = destination.lastIndexOf('/')
   using _parent = mkdirAllInRoot(directory, destination.slice(0, slash), owner)
   const made = openInRoot(directory, destination, openFlags.O_CREAT | openFlags.O_WRONLY, 0o755)
+  fchownSync(made.fd, uid, gid)
   closeSync(made.release())
   return openInRoot(directory, destination, openFlags.O_PATH)
 }

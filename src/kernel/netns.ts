@@ -8,6 +8,7 @@ import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { libcCall } from './ffi.ts'
 import { mount, mountFlags, unmount } from './mount.ts'
+import { withOwnedNetwork, type NamespaceOwner } from './user-namespace.ts'
 
 const cloneNewNet = 0x40000000
 const unshareCall = libcCall('unshare', 'int unshare(int flags)')
@@ -31,11 +32,34 @@ export class NetworkNamespace implements Disposable {
 
   /**
    * Makes a namespace, kept alive by a bind mount on `path`, and runs `inside` in it while it is being made.
-   * Leaves nothing on failure.
+   * Leaves nothing on failure. It is the host's, or belongs to the user namespace that `owner` says.
    */
-  static create(path: string, inside: () => void): NetworkNamespace {
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, '', { flag: 'wx', mode: 0o444 })
+  static create(path: string, inside: () => void, owner?: NamespaceOwner): NetworkNamespace {
+    return owner === undefined
+      ? NetworkNamespace.#create(path, inside)
+      : NetworkNamespace.#createOwned(path, inside, owner)
+  }
+
+  static #createOwned(path: string, inside: () => void, owner: NamespaceOwner): NetworkNamespace {
+    makeMountPoint(path)
+    try {
+      withOwnedNetwork(owner, (source) => mount({ source, target: path, flags: mountFlags.bind }))
+      const namespace = NetworkNamespace.open(path)
+      try {
+        namespace.run(inside)
+        return namespace
+      } catch (error) {
+        namespace[Symbol.dispose]()
+        throw error
+      }
+    } catch (error) {
+      removeNamespace(path)
+      throw error
+    }
+  }
+
+  static #create(path: string, inside: () => void): NetworkNamespace {
+    makeMountPoint(path)
     const home = openSync(ownNamespace, 'r')
     try {
       unshareCall('network namespace', cloneNewNet)
@@ -74,6 +98,11 @@ export class NetworkNamespace implements Disposable {
     this.#closed = true
     closeSync(this.fd)
   }
+}
+
+function makeMountPoint(path: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, '', { flag: 'wx', mode: 0o444 })
 }
 
 /** Lets go of a namespace's file; the namespace ends when nobody uses it any more. Idempotent. */

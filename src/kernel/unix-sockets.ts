@@ -21,17 +21,22 @@ export function spawnDescriptor(fd: number): number {
   return duplicateCall(String(fd), fd, duplicateAbove, leastSpawnDescriptor)
 }
 
-/** A connected pair: a socket for this process, a descriptor for one to be started. The caller closes both. */
-export function socketPair(): { socket: Socket; peer: number } {
+/** A connected pair of descriptors: one to wait on, one for a process to be started. The caller closes both. */
+export function descriptorPair(): { own: number; peer: number } {
   const pair = new Int32Array(2)
   socketpairCall('', unixDomain, streamType | closeOnExec, 0, pair)
   const [own = -1, other = -1] = pair
   try {
-    const peer = spawnDescriptor(other)
-    return { socket: new Socket({ fd: own, readable: true, writable: true, allowHalfOpen: true }), peer }
+    return { own, peer: spawnDescriptor(other) }
   } finally {
     closeSync(other)
   }
+}
+
+/** A connected pair: a socket for this process, a descriptor for one to be started. The caller closes both. */
+export function socketPair(): { socket: Socket; peer: number } {
+  const { own, peer } = descriptorPair()
+  return { socket: new Socket({ fd: own, readable: true, writable: true, allowHalfOpen: true }), peer }
 }
 
 /** A connection's descriptor, which stays its own; -1 when it has none (any more). Node has no name for it. */

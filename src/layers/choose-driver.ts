@@ -9,6 +9,7 @@ import { createSubvolume, isOnBtrfs, limitSubvolume, snapshotSubvolume } from '.
 import { fuseOverlay } from '../kernel/fuse-overlay.ts'
 import { unmount } from '../kernel/mount.ts'
 import { mountOverlay, type OverlayMount } from '../kernel/overlay.ts'
+import type { IdMapping } from '../lib/id-mapping.ts'
 import type { Log } from '../lib/log.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
@@ -32,6 +33,8 @@ export type DriverChoice = {
   searchPath: string | undefined
   trash: Trash
   pool: WorkerPool<LayerJob, LayerJobResult>
+  /** What ids of containers are on the host. */
+  ids: IdMapping | undefined
   log: Log
 }
 

@@ -5,11 +5,12 @@
  */
 import { closeSync } from 'node:fs'
 import { posix } from 'node:path'
-import { chmodAt, createFileAt, symlinkAt, unlinkAt } from '../kernel/file-tree.ts'
+import { chmodAt, chownAt, createFileAt, symlinkAt, unlinkAt } from '../kernel/file-tree.ts'
 import { mkdirAllInRoot, openFlags, openInRoot } from '../kernel/scoped-path.ts'
+import type { Owner } from '../lib/id-mapping.ts'
 import { errorCode } from '../spec/errors.ts'
 
-const owner = { uid: 0, gid: 0, mode: 0o755 }
+const mode = 0o755
 
 const entries: readonly { path: string; type: 'directory' | 'file' | 'mtab' }[] = [
   { path: '/dev/pts', type: 'directory' },
@@ -25,20 +26,22 @@ const entries: readonly { path: string; type: 'directory' | 'file' | 'mtab' }[] 
 ]
 
 /** Puts the entries into a mounted tree. What is in the way is replaced, links on the way too. */
-export function writeInitLayer(root: string): void {
+export function writeInitLayer(root: string, owner: Owner): void {
+  const directory = { mode, ...owner }
   for (const { path, type } of entries) {
     clearWay(root, path)
     if (type === 'directory') {
-      mkdirAllInRoot(root, path, owner)[Symbol.dispose]()
+      mkdirAllInRoot(root, path, directory)[Symbol.dispose]()
       continue
     }
-    using parent = mkdirAllInRoot(root, posix.dirname(path), owner)
+    using parent = mkdirAllInRoot(root, posix.dirname(path), directory)
     const name = posix.basename(path)
     if (type === 'mtab') symlinkAt('/proc/mounts', parent.fd, name)
     else {
       closeSync(createFileAt(parent.fd, name))
-      chmodAt(parent.fd, name, owner.mode)
+      chmodAt(parent.fd, name, mode)
     }
+    if (owner.uid !== 0 || owner.gid !== 0) chownAt(parent.fd, name, owner)
   }
 }
 

@@ -1,5 +1,6 @@
 /** Making the layers of one chain; see `layer-store.ts`. */
 import { createHash } from 'node:crypto'
+import type { IdMapping } from '../lib/id-mapping.ts'
 import type { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { EngineError } from '../spec/errors.ts'
@@ -66,6 +67,7 @@ type Context = {
   pool: WorkerPool<LayerJob, LayerJobResult>
   locks: KeyedMutex
   maxLayerBytes: number
+  ids: IdMapping | undefined
   signal: AbortSignal
 }
 
@@ -152,7 +154,7 @@ export class LayerApply {
   }
 
   async #read(source: LayerSource, draft: DraftLayer | undefined): Promise<UnpackedLayer> {
-    const { pool, maxLayerBytes, signal } = this.#context
+    const { pool, maxLayerBytes, ids, signal } = this.#context
     using coming = await source.begin?.(signal)
     try {
       const { unpacked } = await pool.run(
@@ -162,6 +164,7 @@ export class LayerApply {
           algorithm: source.blobDigest === undefined ? 'sha256' : algorithmOf(source.blobDigest),
           plainAlgorithm: algorithmOf(source.diffId),
           maxBytes: maxLayerBytes,
+          ids,
           ...(source.isMade === undefined ? {} : { made: source.diffId }),
           ...(draft === undefined ? {} : { target: draft.directory }),
           ...(coming === undefined ? {} : { growing: coming.growing }),

@@ -10,6 +10,7 @@ import { startWriting, syncFileSystem } from '../kernel/file-tree.ts'
 import { walkTree } from '../kernel/tree-walk.ts'
 import { errorCode } from '../spec/errors.ts'
 import { openCompressed } from '../lib/decompress.ts'
+import type { IdMapping } from '../lib/id-mapping.ts'
 import { releaseBuffer } from '../lib/release-buffer.ts'
 import type { JobContext } from '../lib/worker-jobs.ts'
 import { TarDecoder } from '../lib/tar-reader.ts'
@@ -33,6 +34,8 @@ export type LayerJob =
       plainAlgorithm: DigestAlgorithm
       target?: string
       maxBytes: number
+      /** Owners in the archive are containers'. */
+      ids: IdMapping | undefined
       /** The source is a plain tar of this digest, made and hashed just now: it is not hashed again. */
       made?: string
       /** The source is still being written: see `growing-file.ts`. */
@@ -44,7 +47,7 @@ export type LayerJob =
    * Writes a layer directory, or what a whole tree changed against `base`, as a tar to a new file. Not synced: an image
    * is with all that it is made of, once.
    */
-  | { kind: 'pack'; directory: string; base?: string; target: string }
+  | { kind: 'pack'; directory: string; base?: string; target: string; ids: IdMapping | undefined }
   /** Lays layer directories over one another, the last on top, as one tree. */
   | { kind: 'merge'; sources: string[]; target: string }
   /** Copies a tree with all that makes a file into an existing directory. */
@@ -124,7 +127,9 @@ async function unpack(
   const tarHash = createHash(job.plainAlgorithm)
   const decoder = new TarDecoder()
   using writer =
-    job.target === undefined ? undefined : new LayerWriter(job.target, { maxBytes: job.maxBytes })
+    job.target === undefined
+      ? undefined
+      : new LayerWriter(job.target, { maxBytes: job.maxBytes, ids: job.ids })
   const counted = { bytes: 0 }
   const source =
     job.growing === undefined
@@ -205,12 +210,14 @@ async function* hashedGrowingFile(
 }
 
 function pack(
-  { directory, base, target }: { directory: string; base?: string; target: string },
+  { directory, base, target, ids }: Extract<LayerJob, { kind: 'pack' }>,
   context: JobContext,
 ): { digest: string; bytes: number } {
   using file = new HashedFile(target)
   const chunks =
-    base === undefined ? layerTar(directory) : changesTar(directory, layerChanges(directory, [base], true))
+    base === undefined
+      ? layerTar(directory, ids)
+      : changesTar(directory, layerChanges(directory, [base], true), ids)
   for (const chunk of chunks) {
     context.check()
     file.write(chunk)

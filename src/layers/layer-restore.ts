@@ -1,4 +1,5 @@
 /** Making a layer's files again from its blob, and comparing the two: for the check of the store. */
+import type { IdMapping } from '../lib/id-mapping.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { algorithmOf, type Digest } from '../spec/ids.ts'
 import { DurableWrites } from './durable-writes.ts'
@@ -9,7 +10,12 @@ import type { DraftLayer, StorageDriver } from './storage-driver.ts'
 /** The blob that a layer was made of. */
 export type LayerBlob = { digest: Digest; path: string }
 
-type Means = { driver: StorageDriver; pool: WorkerPool<LayerJob, LayerJobResult>; maxLayerBytes: number }
+type Means = {
+  driver: StorageDriver
+  pool: WorkerPool<LayerJob, LayerJobResult>
+  maxLayerBytes: number
+  ids: IdMapping | undefined
+}
 
 /** See `LayerStore.restore`. The caller holds the layer's lock. `below` is the chain under it, topmost first. */
 export async function restoreLayer(
@@ -46,7 +52,7 @@ export async function compareLayer(
 }
 
 async function unpackInto(
-  { pool, maxLayerBytes }: Means,
+  { pool, maxLayerBytes, ids }: Means,
   draft: DraftLayer,
   { layer, blob }: { layer: Layer; blob: LayerBlob },
   signal: AbortSignal,
@@ -58,6 +64,7 @@ async function unpackInto(
       algorithm: algorithmOf(blob.digest),
       plainAlgorithm: algorithmOf(layer.diffId),
       maxBytes: maxLayerBytes,
+      ids,
       target: draft.directory,
     },
     signal,

@@ -5,6 +5,7 @@
  * makes its image. A layer goes when no image, no container, no lease and no layer above needs it.
  */
 import { textColumn, type Database, type Row } from '../store/database.ts'
+import type { IdMapping } from '../lib/id-mapping.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
 import { chainId, diffId, digestOfHex, type ChainId, type DiffId } from '../spec/ids.ts'
@@ -37,6 +38,8 @@ export type LayerStoreOptions = {
   pool: WorkerPool<LayerJob, LayerJobResult>
   /** A layer that unpacks to more is refused. */
   maxLayerBytes: number
+  /** What ids of containers are on the host. */
+  ids: IdMapping | undefined
 }
 
 /** See the file's head. */

@@ -6,6 +6,7 @@
 import { readlinkSync, readSync, fstatSync } from 'node:fs'
 import { openFile, walkTree, type TreeEntry } from '../kernel/tree-walk.ts'
 import { getXattr, isStackAttribute, listXattrs } from '../kernel/xattr.ts'
+import { containerOwner, portableCapability, type IdMapping } from '../lib/id-mapping.ts'
 import { decodePath, fsPath } from '../lib/path-bytes.ts'
 import { tarHeader, tarPaddingBytes, type TarEntryType, type TarHeader } from '../lib/tar-format.ts'
 import { encodeTarHeader, tarTrailer } from '../lib/tar-writer.ts'
@@ -15,12 +16,17 @@ import { isOpaque, isStackMark, isWhiteout } from './overlay-marks.ts'
 const zeros = Buffer.alloc(64 * 1024)
 const pieceBytes = 512 * 1024
 
-/** The bytes of the tar. The chunks are only valid until the next is asked for. */
-export function* layerTar(directory: string): Generator<Uint8Array, void, void> {
-  const links = new Map<string, string>()
-  const buffer = Buffer.allocUnsafe(pieceBytes)
-  for (const entry of walkTree(directory))
-    if (!isStackMark(entry.name)) yield* entryBytes(entry, links, buffer)
+/** What goes from entry to entry: first names of files with several, and a buffer for their content. */
+type Packing = { ids: IdMapping | undefined; links: Map<string, string>; buffer: Buffer }
+
+function packing(ids: IdMapping | undefined): Packing {
+  return { ids, links: new Map(), buffer: Buffer.allocUnsafe(pieceBytes) }
+}
+
+/** The bytes of the tar, with owners as `ids` shows them. The chunks are only valid until the next is asked for. */
+export function* layerTar(directory: string, ids?: IdMapping): Generator<Uint8Array, void, void> {
+  const work = packing(ids)
+  for (const entry of walkTree(directory)) if (!isStackMark(entry.name)) yield* entryBytes(entry, work)
   yield tarTrailer
 }
 
@@ -28,11 +34,11 @@ export function* layerTar(directory: string): Generator<Uint8Array, void, void> 
 export function* changesTar(
   directory: string,
   changes: readonly FilesystemChange[],
+  ids?: IdMapping,
 ): Generator<Uint8Array, void, void> {
-  const links = new Map<string, string>()
-  const buffer = Buffer.allocUnsafe(pieceBytes)
+  const work = packing(ids)
   const kept = new Set(changes.filter((change) => change.Kind !== 2).map((change) => change.Path))
-  for (const entry of walkTree(directory)) if (kept.has(entry.path)) yield* entryBytes(entry, links, buffer)
+  for (const entry of walkTree(directory)) if (kept.has(entry.path)) yield* entryBytes(entry, work)
   for (const { Path, Kind } of changes) {
     if (Kind !== 2) continue
     yield encodeTarHeader(tarHeader({ name: whiteoutName(Path.slice(1)), type: 'file', mode: 0 }))
@@ -40,7 +46,7 @@ export function* changesTar(
   yield tarTrailer
 }
 
-function* entryBytes(entry: TreeEntry, links: Map<string, string>, buffer: Buffer): Generator<Uint8Array> {
+function* entryBytes(entry: TreeEntry, { ids, links, buffer }: Packing): Generator<Uint8Array> {
   const name = entry.path.slice(1)
   const { stats } = entry
   if (isWhiteout(stats)) {
@@ -49,7 +55,7 @@ function* entryBytes(entry: TreeEntry, links: Map<string, string>, buffer: Buffe
   }
   const type = typeOf(entry)
   if (type === undefined) return
-  const header = headerOf(entry, type)
+  const header = headerOf(entry, type, ids)
   if (type !== 'directory' && stats.nlink > 1n) {
     const inode = `${stats.dev}:${stats.ino}`
     const first = links.get(inode)
@@ -100,7 +106,7 @@ function typeOf({ stats }: TreeEntry): TarEntryType | undefined {
   return stats.isFIFO() ? 'fifo' : undefined
 }
 
-function headerOf(entry: TreeEntry, type: TarEntryType): TarHeader {
+function headerOf(entry: TreeEntry, type: TarEntryType, ids: IdMapping | undefined): TarHeader {
   const { stats } = entry
   const name = entry.path.slice(1)
   const isDevice = type === 'character' || type === 'block'
@@ -108,8 +114,7 @@ function headerOf(entry: TreeEntry, type: TarEntryType): TarHeader {
     name: type === 'directory' ? `${name}/` : name,
     type,
     mode: Number(stats.mode) & 0o7777,
-    uid: Number(stats.uid),
-    gid: Number(stats.gid),
+    ...containerOwner(ids, { uid: Number(stats.uid), gid: Number(stats.gid) }),
     size: type === 'file' ? Number(stats.size) : 0,
     mtimeNs: stats.mtimeNs,
     linkName: type === 'symlink' ? linkTarget(entry) : '',
@@ -136,7 +141,8 @@ function xattrsOf(entry: TreeEntry): Map<string, Uint8Array> {
   for (const name of listXattrs(entry.hostPath)) {
     if (isStackAttribute(name) || name === 'security.selinux') continue
     const value = getXattr(entry.hostPath, name)
-    if (value !== undefined) xattrs.set(name, value)
+    if (value === undefined) continue
+    xattrs.set(name, name === 'security.capability' ? portableCapability(value) : value)
   }
   return xattrs
 }

@@ -24,6 +24,7 @@ import {
 } from '../kernel/file-tree.ts'
 import { fdPath, openFlags, openUnder, type OwnedFd } from '../kernel/scoped-path.ts'
 import { isStackAttribute, setXattr } from '../kernel/xattr.ts'
+import { hostOwner, rootOwner, type IdMapping } from '../lib/id-mapping.ts'
 import { decodePath, encodePath } from '../lib/path-bytes.ts'
 import { TarError, type TarHeader } from '../lib/tar-format.ts'
 import type { TarEvent } from '../lib/tar-reader.ts'
@@ -44,6 +45,8 @@ export type LayerWriterOptions = {
   maxBytes: number
   /** Whiteouts remove what is there instead of leaving overlay's marks: the target is a whole tree. */
   flatten?: boolean
+  /** The archive's owners are those that containers see. */
+  ids?: IdMapping | undefined
 }
 
 const whiteoutPrefix = '.wh.'
@@ -67,7 +70,7 @@ export class LayerWriter implements Disposable {
   /** `root` is an existing empty directory that nobody else touches. */
   constructor(root: string, options: LayerWriterOptions) {
     this.#options = options
-    this.#parents = new ParentDirectories(root)
+    this.#parents = new ParentDirectories(root, rootOwner(options.ids))
   }
 
   /** Takes the next event of a TarDecoder. Throws a TarError or a KernelError. */
@@ -92,10 +95,12 @@ export class LayerWriter implements Disposable {
     this.#parents[Symbol.dispose]()
   }
 
-  #entry(header: TarHeader): void {
-    if (header.uid > maxId || header.gid > maxId || header.uid < 0 || header.gid < 0) {
-      throw new TarError(`invalid owner of ${header.name}: ${header.uid}:${header.gid}`)
+  #entry(given: TarHeader): void {
+    if (given.uid > maxId || given.gid > maxId || given.uid < 0 || given.gid < 0) {
+      throw new TarError(`invalid owner of ${given.name}: ${given.uid}:${given.gid}`)
     }
+    const { ids } = this.#options
+    const header = ids === undefined ? given : { ...given, ...hostOwner(ids, given) }
     const path = cleanName(header.name)
     const name = posix.basename(path)
     if (path.split('/').some((part) => part.startsWith(aufsPrefix) && part !== opaqueMarker)) return

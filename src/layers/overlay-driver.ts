@@ -8,12 +8,13 @@
  *     drafts/                     layers being written; emptied at start
  */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, rmSync, statSync } from 'node:fs'
+import { chownSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unmount, unmountInBackground } from '../kernel/mount.ts'
 import type { OverlayMount } from '../kernel/overlay.ts'
 import { spreadDirectories } from '../kernel/spread-directories.ts'
+import { rootOwner, type IdMapping } from '../lib/id-mapping.ts'
 import { pathExists } from '../lib/path-exists.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
@@ -38,6 +39,8 @@ export type OverlayDriverOptions = {
   rules: StorageOptionRules
   trash: Trash
   pool: WorkerPool<LayerJob, LayerJobResult>
+  /** Files belong to the host's ids of these. */
+  ids: IdMapping | undefined
 }
 
 /** Init layer of an image without layers. */
@@ -65,6 +68,8 @@ export class OverlayDriver implements StorageDriver {
     for (const part of ['layers', 'writable', 'drafts', join('layers', noLayer, 'diff')]) {
       await mkdir(this.#path(part), { recursive: true, mode: 0o711 })
     }
+    const owner = rootOwner(this.#options.ids)
+    chownSync(this.#path('layers', noLayer, 'diff'), owner.uid, owner.gid)
     for (const part of ['writable', 'drafts']) spreadDirectories(this.#path(part))
     for (const draft of await readdir(this.#path('drafts'))) {
       const path = this.#path('drafts', draft)
@@ -165,7 +170,8 @@ export class OverlayDriver implements StorageDriver {
 
   async pack(id: string, target: string): Promise<{ digest: string; bytes: number }> {
     const directory = this.#path('writable', id, 'diff')
-    const { packed } = await this.#options.pool.run({ kind: 'pack', directory, target })
+    const { pool, ids } = this.#options
+    const { packed } = await pool.run({ kind: 'pack', directory, target, ids })
     if (packed === undefined) throw new Error('pack answered nothing')
     return packed
   }
@@ -240,7 +246,7 @@ export class OverlayDriver implements StorageDriver {
       inheritAttributes(upper.directory, ['/'], directories)
       await this.#options.mount({ lowers: directories, upper, target: merged })
       try {
-        writeInitLayer(merged)
+        writeInitLayer(merged, rootOwner(this.#options.ids))
       } finally {
         unmount(merged, { detached: true })
       }

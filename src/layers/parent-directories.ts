@@ -3,8 +3,9 @@
  * nothing but the writer changes the tree, which tells when one may have become another.
  */
 import { posix } from 'node:path'
-import { chmodAt, makeDirectoryAt } from '../kernel/file-tree.ts'
+import { chmodAt, chownAt, makeDirectoryAt } from '../kernel/file-tree.ts'
 import { mkdirAllInRoot, openFlags, openRoot, openUnder, type OwnedFd } from '../kernel/scoped-path.ts'
+import type { Owner } from '../lib/id-mapping.ts'
 import { encodePath } from '../lib/path-bytes.ts'
 import { errorCode } from '../spec/errors.ts'
 
@@ -16,12 +17,16 @@ const flags = openFlags.O_PATH | openFlags.O_DIRECTORY
 export class ParentDirectories implements Disposable {
   readonly #root: string
   readonly #rootFd: OwnedFd
+  readonly #owner: Owner
   readonly #open = new Map<string, OwnedFd>()
   readonly #implied = new Set<string>(['/'])
 
-  constructor(root: string) {
+  /** `owner` gets the root and what is made here. */
+  constructor(root: string, owner: Owner) {
     this.#root = root
+    this.#owner = owner
     this.#rootFd = openRoot(root)
+    this.#own(this.#rootFd.fd, '.')
   }
 
   /** A descriptor of the directory, valid until the next call; missing ones are made and remembered as implied. */
@@ -83,11 +88,17 @@ export class ParentDirectories implements Disposable {
     } catch (error) {
       if (errorCode(error) !== 'EEXIST') throw error
       // A dangling link: its target is made, inside the layer.
-      return mkdirAllInRoot(this.#root, path, { mode: 0o755, uid: 0, gid: 0 })
+      return mkdirAllInRoot(this.#root, path, { mode: 0o755, ...this.#owner })
     }
+    this.#own(parent, name)
     chmodAt(parent, name, 0o755)
     if (this.#implied.size < maxImplied) this.#implied.add(path)
     return this.openExisting(path)
+  }
+
+  /** What this process makes is root's from the beginning. */
+  #own(parent: number, name: string): void {
+    if (this.#owner.uid !== 0 || this.#owner.gid !== 0) chownAt(parent, name, this.#owner)
   }
 
   #closeOldest(): void {

@@ -8,9 +8,10 @@
  *     drafts/            layers being written, in overlay's form; emptied at start
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rename } from 'node:fs/promises'
+import { chown, mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { spreadDirectories } from '../kernel/spread-directories.ts'
+import { rootOwner, type IdMapping } from '../lib/id-mapping.ts'
 import { pathExists } from '../lib/path-exists.ts'
 import { KeyedMutex } from '../lib/mutex.ts'
 import type { WorkerPool } from '../lib/worker-pool.ts'
@@ -41,6 +42,8 @@ export type TreeDriverOptions = {
   rules: StorageOptionRules
   trash: Trash
   pool: WorkerPool<LayerJob, LayerJobResult>
+  /** Files belong to the host's ids of these. */
+  ids: IdMapping | undefined
 }
 
 /** Tree of an image without layers. */
@@ -68,6 +71,8 @@ export class TreeDriver implements StorageDriver {
     for (const part of ['writable', 'drafts']) spreadDirectories(this.#path(part))
     const none = this.#path('layers', noLayer, 'tree')
     if (!(await pathExists(none))) await this.#options.trees.create(none)
+    const { uid, gid } = rootOwner(this.#options.ids)
+    await chown(none, uid, gid)
     for (const draft of await readdir(this.#path('drafts'))) {
       await this.#options.trash.discard(this.#path('drafts', draft))
     }
@@ -152,7 +157,8 @@ export class TreeDriver implements StorageDriver {
   async pack(id: string, target: string): Promise<{ digest: string; bytes: number }> {
     const base = this.#below(await this.#baseOf(id))
     const directory = this.#path('writable', id, 'tree')
-    const { packed } = await this.#options.pool.run({ kind: 'pack', directory, base, target })
+    const { pool, ids } = this.#options
+    const { packed } = await pool.run({ kind: 'pack', directory, base, target, ids })
     if (packed === undefined) throw new Error('pack answered nothing')
     return packed
   }
@@ -189,7 +195,7 @@ export class TreeDriver implements StorageDriver {
     const draft = this.#path('drafts', randomBytes(8).toString('hex'))
     try {
       await this.#options.trees.clone(this.#path('layers', lowers[0] ?? noLayer, 'tree'), draft)
-      writeInitLayer(draft)
+      writeInitLayer(draft, rootOwner(this.#options.ids))
       await rename(draft, target)
     } finally {
       await this.#options.trash.discard(draft)

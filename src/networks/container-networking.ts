@@ -203,12 +203,12 @@ export class SandboxNetworking {
   }
 
   /** A namespace for a container that has one of its own. */
-  async #sandboxFor({ mode, endpoints }: SandboxRequest): Promise<Sandbox | undefined> {
+  async #sandboxFor({ mode, endpoints, userNamespace }: SandboxRequest): Promise<Sandbox | undefined> {
     if (typeof mode === 'object' || mode === 'host') return undefined
     const { store } = this.#core.parts
     const usesSpare =
       mode === 'own' && endpoints.some(({ network }) => this.resolve(network).driver === 'bridge')
-    return usesSpare ? store.take() : store.takeBare()
+    return usesSpare ? store.take(userNamespace) : store.takeBare(userNamespace)
   }
 
   /** Has made what is somebody else's of the endpoints. The sandbox does not outlive a failure. */

@@ -2,8 +2,18 @@
  * A container's /etc/hosts, /etc/hostname and /etc/resolv.conf. They lie on the host and are bind-mounted, so they
  * are rewritten in place; what the container itself has put into them stays, where it can.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import type { Owner } from '../lib/id-mapping.ts'
 import { errorCode } from '../spec/errors.ts'
 
 /** A line of a hosts file. */
@@ -56,15 +66,16 @@ export function ownNames(hostname: string, domainname: string): string {
 
 /**
  * Writes a file in place, making it if need be. A symbolic link there is refused: nothing but files of ours belong
- * into that directory.
+ * into that directory. It is given to `owner`, where there is one.
  */
-export function writeInPlace(path: string, text: string): void {
+export function writeInPlace(path: string, text: string, owner?: Owner): void {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const fd = openSync(path, flags, 0o644)
   try {
     if (!fstatSync(fd).isFile()) throw new Error(`${path} is no regular file`)
     const bytes = Buffer.from(text)
     ftruncateSync(fd, 0)
+    if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid)
     let offset = 0
     while (offset < bytes.length) offset += writeSync(fd, bytes, offset, bytes.length - offset, offset)
   } finally {

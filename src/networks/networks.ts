@@ -101,6 +101,7 @@ export class Networks implements AsyncDisposable {
           directory: join(settings.runRoot, 'netns'),
           linkPrefix: settings.linkPrefix,
           size: settings.warmSandboxes,
+          owner: settings.ids && { program: settings.namespaceProgram, ids: settings.ids },
           log,
         }),
         records: new SandboxRecords(settings.runRoot),

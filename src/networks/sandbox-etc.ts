@@ -1,5 +1,6 @@
 /** Keeps the /etc files of sandboxes in step with their networks. */
 import { readFileSync } from 'node:fs'
+import { rootOwner } from '../lib/id-mapping.ts'
 import { EngineError, errorCode } from '../spec/errors.ts'
 import type { SandboxRequest } from '../spec/sandbox-types.ts'
 import { resolverAddress } from './sandbox-resolver.ts'
@@ -62,10 +63,12 @@ export function writeEtcFiles(record: SandboxRecord, context: EtcContext): void 
   const own = record.endpoints.flatMap((endpoint) => endpointLines(request, endpoint))
   const hosts =
     record.kind === 'host' ? editHosts(readHostFile('/etc/hosts'), [], extra) : hostsText([...extra, ...own])
-  writeInPlace(paths.hosts, hosts)
-  writeInPlace(paths.hostname, `${request.hostname}\n`)
+  const { ids } = context.settings
+  const owner = ids && rootOwner(ids)
+  writeInPlace(paths.hosts, hosts, owner)
+  writeInPlace(paths.hostname, `${request.hostname}\n`, owner)
   const { text, servers } = resolvConfOf(record, context)
-  writeInPlace(paths.resolvConf, text)
+  writeInPlace(paths.resolvConf, text, owner)
   record.resolvConf = text
   record.servers = servers
 }

@@ -5,16 +5,21 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { errorCode } from '../spec/errors.ts'
+import type { SandboxRequest } from '../spec/sandbox-types.ts'
 import { NetlinkSocket, netlinkProtocols, type NetlinkMessage } from '../kernel/netlink.ts'
 import { NetworkNamespace, removeNamespace } from '../kernel/netns.ts'
 import { findLink, findLinkAside, listLinks, type Link } from '../kernel/rtnetlink-read.ts'
 import { createVeth, setLink } from '../kernel/rtnetlink.ts'
 import { writeSysctl } from '../kernel/sysctl.ts'
+import type { NamespaceOwner } from '../kernel/user-namespace.ts'
 import type { Log } from '../lib/log.ts'
 import { Semaphore } from '../lib/mutex.ts'
 
 /** A pair of links made ahead: `index` is eth0 inside, `hostName` and `hostIndex` its other end. */
 export type SpareLink = { index: number; hostName: string; hostIndex: number }
+
+/** What spare links are made with: a socket in the host's namespace, names, and whose the namespaces are. */
+type SpareSource = { socket: NetlinkSocket; linkPrefix: string; owner?: NamespaceOwner | undefined }
 
 /** An open sandbox. Closing it lets go of the descriptors, not of the namespace. */
 export class Sandbox implements Disposable {
@@ -36,9 +41,9 @@ export class Sandbox implements Disposable {
     this.#socket = parts.socket
   }
 
-  /** Makes a namespace with its loopback up. */
-  static create(directory: string): Sandbox {
-    const sandbox = Sandbox.#make(directory)
+  /** Makes a namespace with its loopback up; `owner` says whose it is, if not the host's. */
+  static create(directory: string, owner?: NamespaceOwner): Sandbox {
+    const sandbox = Sandbox.#make(directory, owner)
     try {
       sandbox.request([setLink('lo', { up: true })], 'loopback')
       return sandbox
@@ -54,10 +59,10 @@ export class Sandbox implements Disposable {
    */
   static async createWithSpare(
     directory: string,
-    host: { socket: NetlinkSocket; linkPrefix: string },
+    host: SpareSource,
     begun: (path: string) => void,
   ): Promise<Sandbox> {
-    const sandbox = Sandbox.#make(directory)
+    const sandbox = Sandbox.#make(directory, host.owner)
     begun(sandbox.path)
     try {
       const { namespace } = sandbox
@@ -71,15 +76,16 @@ export class Sandbox implements Disposable {
     }
   }
 
-  static #make(directory: string): Sandbox {
+  static #make(directory: string, owner: NamespaceOwner | undefined): Sandbox {
     const id = randomBytes(32).toString('hex')
     const path = join(directory, id.slice(0, 12))
     const created: NetlinkSocket[] = []
-    const namespace = NetworkNamespace.create(path, () => {
+    const inside = () => {
       created.push(new NetlinkSocket(netlinkProtocols.route))
       // Neighbours learn at once when an address moves to another link.
       writeSysctl('net/ipv4/conf/default/arp_notify', '1')
-    })
+    }
+    const namespace = NetworkNamespace.create(path, inside, owner)
     const [socket] = created
     if (socket === undefined) throw new Error('no socket was opened')
     return new Sandbox(id, path, { namespace, socket })
@@ -158,7 +164,7 @@ export class Sandbox implements Disposable {
 }
 
 async function createSpare(
-  host: { socket: NetlinkSocket; linkPrefix: string },
+  host: SpareSource,
   namespace: NetworkNamespace,
   inside: NetlinkSocket,
 ): Promise<SpareLink> {
@@ -178,10 +184,20 @@ export function randomLinkName(prefix: string): string {
   return `${prefix}${randomBytes(4).toString('hex').slice(0, 7)}`
 }
 
+/** How sandboxes are kept ready. */
+export type SandboxStoreOptions = {
+  directory: string
+  linkPrefix: string
+  size: number
+  /** Whose the namespaces of containers are: a user namespace each; undefined for the host's. */
+  owner: NamespaceOwner | undefined
+  log: Log
+}
+
 /** Keeps sandboxes ready. */
 export class SandboxStore implements Disposable {
   readonly #directory: string
-  readonly #host: { socket: NetlinkSocket; linkPrefix: string }
+  readonly #host: SpareSource
   /** The socket's: one pair of links at a time, as the kernel makes them anyway. */
   readonly #turns = new Semaphore(1)
   readonly #size: number
@@ -192,23 +208,31 @@ export class SandboxStore implements Disposable {
   #filling = false
   #closed = false
 
-  constructor(options: { directory: string; linkPrefix: string; size: number; log: Log }) {
+  constructor(options: SandboxStoreOptions) {
+    const { linkPrefix, owner } = options
     this.#directory = options.directory
-    this.#host = { socket: new NetlinkSocket(netlinkProtocols.route), linkPrefix: options.linkPrefix }
+    this.#host = { socket: new NetlinkSocket(netlinkProtocols.route), linkPrefix, owner }
     this.#size = options.size
     this.#log = options.log
   }
 
-  /** A sandbox with a spare link, ready or new. */
-  async take(): Promise<Sandbox> {
+  /** A sandbox with a spare link, ready or new; one without where the container is not like the others. */
+  async take(users: SandboxRequest['userNamespace']): Promise<Sandbox> {
+    if (this.#host.owner !== undefined && users !== undefined) return this.takeBare(users)
     const ready = this.#ready.shift()
     this.refill()
     return ready ?? this.#create()
   }
 
   /** A sandbox without links but its loopback. */
-  takeBare(): Sandbox {
-    return Sandbox.create(this.#directory)
+  takeBare(users: SandboxRequest['userNamespace']): Sandbox {
+    return Sandbox.create(this.#directory, this.#ownerFor(users))
+  }
+
+  #ownerFor(users: SandboxRequest['userNamespace']): NamespaceOwner | undefined {
+    const { owner } = this.#host
+    if (owner === undefined || users === 'host') return undefined
+    return users === undefined ? owner : { ...owner, path: users.path }
   }
 
   /** Paths of the sandboxes that are ready or are being made: nobody's yet, but not left over either. */

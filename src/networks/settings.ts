@@ -1,4 +1,5 @@
 /** What the daemon's configuration says about networks. Every kernel object's name comes from here. */
+import type { IdMapping } from '../lib/id-mapping.ts'
 import { dockerDefaultPools, type DefaultPool } from './ipam.ts'
 
 /** Settings of one daemon's networks. */
@@ -9,6 +10,10 @@ export type NetworkDaemonSettings = {
   runRoot: string
   /** The program that resolves names (`build/wharf-net`). */
   keeperProgram: string
+  /** The program that makes user namespaces (`build/wharf-shim`). */
+  namespaceProgram: string
+  /** What ids of containers are on the host; undefined for the same. */
+  ids: IdMapping | undefined
   /** The default network's bridge; `none` for no default network. */
   bridgeName: string
   /** First letters of links on the host's side, at most 7. */
@@ -59,6 +64,8 @@ export const defaultNetworkSettings: NetworkDaemonSettings = {
   instance: 'wharf',
   runRoot: '/run/wharf',
   keeperProgram: 'wharf-net',
+  namespaceProgram: 'wharf-shim',
+  ids: undefined,
   bridgeName: 'wharf0',
   linkPrefix: 'veth',
   warmSandboxes: 4,

@@ -19,10 +19,12 @@ import type { TaskGroup } from '../lib/task-group.ts'
 import type { Cgroups } from '../kernel/cgroups.ts'
 import type { Sweep } from '../kernel/sweeper.ts'
 import { becomeSubreaper, exitCodeOf, isAlive, processStartTime, spawnProcess } from '../kernel/process.ts'
+import type { OwnedFd } from '../kernel/scoped-path.ts'
 import { OomWatcher } from '../kernel/oom-watch.ts'
 import { StrayReaper } from '../kernel/stray-reaper.ts'
 import { startExec } from './exec-start.ts'
-import { buildOciSpec, serializeOci, type OciSettings } from './oci-spec.ts'
+import { buildOciSpec, containerIds, containerRlimits, serializeOci, type OciSettings } from './oci-spec.ts'
+import { hostPreparation } from './rlimits.ts'
 import { PendingContainerTask, RunningContainerTask, StartPlaces } from './shim-container-task.ts'
 import { readBundle, TaskDirectories, writeBundle, type Bundle } from './shim-bundle.ts'
 import { attributesFile, ShimLauncher, type ShimSettings } from './shim-launch.ts'
@@ -37,6 +39,7 @@ import {
 import { recordedEnd, recordedStart, ShimTask, taskExit } from './shim-task.ts'
 import type { ShimStarted, ShimWatch } from './shim-watch.ts'
 import { CgroupWarmer } from './shim-warmer.ts'
+import { commonOwner } from './user-namespaces.ts'
 
 /** How long removing waits for a start that is under way. */
 const startPatienceMs = 10_000
@@ -116,7 +119,8 @@ export class OciContainerRuntime implements AsyncDisposable {
     undo.defer(() => this.remove(start.id))
     writeAttributes(directory, start)
     // The keeper starts while the configuration is made; a failure of the latter is found below.
-    const bundling = this.#bundle(start, directory, program)
+    const users = undo.use(this.#userNamespace(start))
+    const bundling = this.#bundle(start, { directory, program, users })
     undo.defer(() => bundling.then(ignore, ignore))
     bundling.catch(ignore)
     const watch = undo.use(await this.#launcher.launch(this.#settings(start, directory, program)))
@@ -130,6 +134,7 @@ export class OciContainerRuntime implements AsyncDisposable {
       places: this.#starts,
       run: (started) => this.#running(start.id, { spec, runtime: program.name }, started, watch),
       remove: () => this.remove(start.id),
+      userNamespace: users,
     })
   }
 
@@ -206,8 +211,21 @@ export class OciContainerRuntime implements AsyncDisposable {
     return Promise.resolve()
   }
 
-  async #bundle(start: ContainerTaskStart, directory: string, program: OciRuntimeProgram): Promise<OciSpec> {
-    const spec = await buildOciSpec(start, { ...this.#options.oci, runtimeTakesBpf: program.isCrun })
+  /** The user namespace that its network belongs to, for a container with ids of its own. */
+  #userNamespace({ hostConfig, namespaces }: ContainerTaskStart): OwnedFd | undefined {
+    return containerIds(hostConfig, this.#options.oci) && commonOwner(namespaces)
+  }
+
+  async #bundle(
+    start: ContainerTaskStart,
+    {
+      directory,
+      program,
+      users,
+    }: { directory: string; program: OciRuntimeProgram; users: OwnedFd | undefined },
+  ): Promise<OciSpec> {
+    const settings = { ...this.#options.oci, runtimeTakesBpf: program.isCrun }
+    const spec = await buildOciSpec(start, settings, users && `/proc/${process.pid}/fd/${users.fd}`)
     writeBundle(directory, serializeOci(spec), program.name)
     return spec
   }
@@ -224,7 +242,9 @@ export class OciContainerRuntime implements AsyncDisposable {
   }
 
   #settings(start: ContainerTaskStart, directory: string, program: OciRuntimeProgram): ShimSettings {
-    const { config } = start
+    const { config, hostConfig } = start
+    const { oci } = this.#options
+    const isRemapped = containerIds(hostConfig, oci) !== undefined
     const descriptor = program.descriptor()
     return {
       directory,
@@ -236,10 +256,14 @@ export class OciContainerRuntime implements AsyncDisposable {
       holdMs: 0,
       limits: this.#options.shimLimits ?? [],
       environment: program.environment(),
+      ...(isRemapped && {
+        preparation: hostPreparation(hostConfig.OomScoreAdj, containerRlimits(hostConfig, oci)),
+      }),
       runtime: [
         ...runtimeCommand(program, this.#directories.stateOf(program.name)),
         'run',
-        ...detachedOptions(config.Tty),
+        // crun makes devices for a user namespace in another mount namespace, and is at its root afterwards.
+        ...detachedOptions(config.Tty, isRemapped ? directory : ''),
         '--bundle',
         '.',
         start.id,

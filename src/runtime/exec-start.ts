@@ -7,6 +7,7 @@ import type { OciSpec } from '../spec/oci-runtime-types.ts'
 import type { ExecTaskStart } from '../spec/task-types.ts'
 import { serializeOci } from './oci-spec.ts'
 import { buildExecProcess } from './oci-spec-process.ts'
+import { hostPreparation, oomScoreAnnotation } from './rlimits.ts'
 import { execFailure, lastRuntimeError, relativeDirectory } from './runtime-errors.ts'
 import { readRuntimeOutput } from './shim-bundle.ts'
 import type { ShimLauncher, ShimSettings } from './shim-launch.ts'
@@ -48,7 +49,10 @@ export async function startExec(
     availableCapabilities: place.availableCapabilities,
   })
   writeFileSync(join(directory, 'process.json'), serializeOci(process), { mode: 0o600 })
-  const watch = undo.use(await place.launcher.launch(execSettings(start, place)))
+  const oomScoreAdj = place.spec.annotations[oomScoreAnnotation]
+  const preparation =
+    oomScoreAdj === undefined ? undefined : hostPreparation(Number(oomScoreAdj), process.rlimits)
+  const watch = undo.use(await place.launcher.launch({ ...execSettings(start, place), preparation }))
   signal.throwIfAborted()
   watch.go()
   try {

@@ -1,14 +1,11 @@
 /** Namespaces of a container, as the OCI configuration lists them: a new one, a joined one, or none for the host's. */
-import type { OciIdMapping, OciNamespace } from '../spec/oci-runtime-types.ts'
+import type { OciNamespace } from '../spec/oci-runtime-types.ts'
 import type { ContainerTaskStart, NamespaceSource } from '../spec/task-types.ts'
 
-/** User and group ids of containers on the host, for `userns-remap`; absent without remapping. */
-export type IdMappings = { uid: OciIdMapping[]; gid: OciIdMapping[] }
-
-/** The list for a container. The mount namespace is always its own; a user namespace comes with id mappings. */
+/** The list for a container. The mount namespace is always its own; `users` is its user namespace. */
 export function ociNamespaces(
   namespaces: ContainerTaskStart['namespaces'],
-  remapped: boolean,
+  users: NamespaceSource,
   cgroupNamespaces: boolean,
 ): OciNamespace[] {
   const list: OciNamespace[] = [{ type: 'mount' }]
@@ -22,6 +19,6 @@ export function ociNamespaces(
   add('ipc', namespaces.ipc)
   // A kernel without them: Docker warns at create and goes on with the host's.
   if (cgroupNamespaces) add('cgroup', namespaces.cgroup)
-  if (remapped) list.push({ type: 'user' })
+  add('user', users)
   return list
 }

@@ -10,7 +10,8 @@ import { parseDeviceRule } from './devices.ts'
 import { validateHostConfig, validateUpdate, type HostConfigSettings } from './host-config-validate.ts'
 import { findInitProgram } from './init-program.ts'
 import { containerEnvironment, overrideEnvironment } from './oci-spec-process.ts'
-import { ociRlimits } from './rlimits.ts'
+import { ociNamespaces } from './namespaces.ts'
+import { hostPreparation, ociRlimits } from './rlimits.ts'
 import { parseSecurityOptions } from './security-options.ts'
 import { checkSysctls } from './sysctls.ts'
 import { lookUpUser } from './users.ts'
@@ -92,6 +93,32 @@ test('rlimits: the request wins over defaults, hard limits are clamped, unlimite
     { type: 'RLIMIT_NOFILE', hard: 30, soft: 5 },
     { type: 'RLIMIT_CORE', hard: 2 ** 64, soft: 0 },
   ])
+})
+
+test('a keeper raises hard limits by their numbers, unlimited ones as far as they go', () => {
+  const limits = [
+    { type: 'RLIMIT_NOFILE', soft: 5, hard: 2 ** 20 },
+    { type: 'RLIMIT_MEMLOCK', soft: 5, hard: 2 ** 64 },
+    { type: 'RLIMIT_UNHEARD_OF', soft: 1, hard: 1 },
+  ]
+  assert.deepEqual(hostPreparation(-500, limits), {
+    oomScoreAdj: -500,
+    hardLimits: [
+      { number: 7, value: '1048576' },
+      { number: 8, value: '18446744073709551615' },
+    ],
+  })
+  assert.deepEqual(hostPreparation(0).hardLimits, [])
+})
+
+test('a user namespace is made, joined, or not there at all', () => {
+  const own = { kind: 'new' } as const
+  const namespaces = { network: own, uts: own, pid: own, ipc: own, cgroup: own }
+  const users = (source: Parameters<typeof ociNamespaces>[1]) =>
+    ociNamespaces(namespaces, source, true).filter(({ type }) => type === 'user')
+  assert.deepEqual(users({ kind: 'host' }), [])
+  assert.deepEqual(users(own), [{ type: 'user' }])
+  assert.deepEqual(users({ kind: 'path', path: '/x' }), [{ type: 'user', path: '/x' }])
 })
 
 test('sysctls are allowed by namespace', () => {

@@ -5,12 +5,13 @@
  */
 import { EngineError } from '../spec/errors.ts'
 import type { HostConfig } from '../spec/container-config.ts'
-import type { OciProcess, OciSpec } from '../spec/oci-runtime-types.ts'
-import type { ContainerTaskStart } from '../spec/task-types.ts'
+import type { OciProcess, OciRlimit, OciSpec } from '../spec/oci-runtime-types.ts'
+import type { ContainerTaskStart, NamespaceSource } from '../spec/task-types.ts'
 import type { KernelFacts } from '../kernel/host-info.ts'
+import { rootOwner, type IdMapping } from '../lib/id-mapping.ts'
 import { containerCapabilities } from './capabilities.ts'
 import { containerDevices } from './devices.ts'
-import { ociNamespaces, type IdMappings } from './namespaces.ts'
+import { ociNamespaces } from './namespaces.ts'
 import { initDestination, ociMounts } from './oci-spec-mounts.ts'
 import {
   capabilitySets,
@@ -20,7 +21,7 @@ import {
 } from './oci-spec-process.ts'
 import { defaultMaskedPaths, defaultReadonlyPaths } from './oci-paths.ts'
 import { ociResources } from './resources-oci.ts'
-import { ociRlimits, type Ulimit } from './rlimits.ts'
+import { ociRlimits, oomScoreAnnotation, type Ulimit } from './rlimits.ts'
 import { bpfAnnotation, type SeccompFilter, type SeccompFilters } from './seccomp.ts'
 import { parseSecurityOptions } from './security-options.ts'
 import { checkSysctls } from './sysctls.ts'
@@ -40,16 +41,31 @@ export type OciSettings = {
   /** daemon.json `no-new-privileges`. */
   noNewPrivileges: boolean
   /** daemon.json `userns-remap`: absent without. */
-  idMappings?: IdMappings
+  ids?: IdMapping | undefined
   /** Whether the runtime takes a compiled seccomp filter by annotation (crun); others get the profile itself. */
   runtimeTakesBpf: boolean
   seccomp: SeccompFilters
 }
 
-/** The configuration of a container. Throws Docker's errors; `hostConfig` has been through `validateHostConfig`. */
-export async function buildOciSpec(start: ContainerTaskStart, settings: OciSettings): Promise<OciSpec> {
+/** What ids of a container are on the host; undefined where they are the same. */
+export function containerIds(
+  hostConfig: HostConfig,
+  { ids }: Pick<OciSettings, 'ids'>,
+): IdMapping | undefined {
+  return hostConfig.UsernsMode === 'host' ? undefined : ids
+}
+
+/**
+ * The configuration of a container. Throws Docker's errors; `hostConfig` has been through `validateHostConfig`.
+ * `userNamespace` is the file of the user namespace to join, for a container with ids of its own.
+ */
+export async function buildOciSpec(
+  start: ContainerTaskStart,
+  settings: OciSettings,
+  userNamespace?: string,
+): Promise<OciSpec> {
   const { hostConfig, config } = start
-  const remapped = settings.idMappings !== undefined && hostConfig.UsernsMode !== 'host'
+  const ids = containerIds(hostConfig, settings)
   const security = parseSecurityOptions(hostConfig.SecurityOpt ?? [], settings.noNewPrivileges)
   const names = capabilities(hostConfig, settings.facts)
   const seccomp = settings.seccomp.filterFor({
@@ -59,10 +75,11 @@ export async function buildOciSpec(start: ContainerTaskStart, settings: OciSetti
   })
   const { devices, rules } = await containerDevices(hostConfig)
   const user = resolveUser(start.rootfs, config.User, hostConfig.GroupAdd ?? [])
-  const owner = rootOwner(remapped ? settings.idMappings : undefined)
-  makeWorkingDirectory(start.rootfs, config.WorkingDir, owner)
+  // The daemon's files are as all its containers see them, also for one with the host's ids.
+  makeWorkingDirectory(start.rootfs, config.WorkingDir, rootOwner(settings.ids))
   const environment = containerEnvironment(config, start.hostname, user.home)
   const initPath = usedInit(start, settings)
+  const limits = containerRlimits(hostConfig, settings)
   const process: OciProcess = {
     terminal: config.Tty,
     ...(start.consoleSize !== undefined && {
@@ -73,40 +90,51 @@ export async function buildOciSpec(start: ContainerTaskStart, settings: OciSetti
     env: environment.env,
     cwd: config.WorkingDir === '' ? '/' : config.WorkingDir,
     capabilities: capabilitySets(names, user.uid),
-    ...rlimits(hostConfig, settings),
+    ...(limits.length > 0 && { rlimits: limits }),
     noNewPrivileges: security.noNewPrivileges,
     ...(settings.facts.apparmor &&
       security.apparmor !== '' && {
         apparmorProfile: hostConfig.Privileged ? 'unconfined' : security.apparmor,
       }),
-    oomScoreAdj: hostConfig.OomScoreAdj,
+    // Inside a user namespace nobody may lower it: the keeper does.
+    ...(ids === undefined && { oomScoreAdj: hostConfig.OomScoreAdj }),
   }
   return {
     ociVersion: '1.0.2',
-    ...(start.namespaces.uts.kind === 'new' && { hostname: start.hostname }),
+    ...hostNames(start, ids !== undefined),
     root: { path: start.rootfs, readonly: hostConfig.ReadonlyRootfs },
     process,
     mounts: ociMounts(start, initPath),
     annotations: {
       ...hostConfig.Annotations,
       ...processAnnotations(environment, hostConfig),
+      ...(ids !== undefined && { [oomScoreAnnotation]: String(hostConfig.OomScoreAdj) }),
       ...seccompAnnotation(seccomp, settings),
     },
     linux: {
-      namespaces: ociNamespaces(start.namespaces, remapped, settings.facts.cgroupNamespaces),
-      ...(remapped && {
-        uidMappings: settings.idMappings?.uid ?? [],
-        gidMappings: settings.idMappings?.gid ?? [],
-      }),
+      namespaces: ociNamespaces(
+        start.namespaces,
+        userSource(ids, userNamespace),
+        settings.facts.cgroupNamespaces,
+      ),
+      ...(ids !== undefined && { uidMappings: ids.uid, gidMappings: ids.gid }),
       devices,
       cgroupsPath: settings.cgroupPath(start.id, hostConfig.CgroupParent),
       resources: { ...(await ociResources(hostConfig)), devices: rules },
       ...propagation(start),
       ...hiddenPaths(hostConfig, settings.facts),
-      sysctl: sysctls(start, remapped),
+      sysctl: sysctls(start, ids !== undefined),
       ...seccompProfile(seccomp, settings),
     },
   }
+}
+
+/** A container's limits: those asked for, and the daemon's defaults. */
+export function containerRlimits(
+  hostConfig: HostConfig,
+  settings: Pick<OciSettings, 'defaultUlimits' | 'facts'>,
+): OciRlimit[] {
+  return ociRlimits(settings.defaultUlimits, hostConfig.Ulimits ?? [], settings.facts.hardLimits)
 }
 
 /** The text of a configuration. JSON numbers are doubles: an unlimited 64-bit value is written out exactly. */
@@ -136,17 +164,9 @@ function capabilities(hostConfig: HostConfig, facts: KernelFacts): string[] {
   return containerCapabilities(request, facts.capabilities)
 }
 
-function rlimits(hostConfig: HostConfig, settings: OciSettings): Pick<OciProcess, 'rlimits'> {
-  const limits = ociRlimits(settings.defaultUlimits, hostConfig.Ulimits ?? [], settings.facts.hardLimits)
-  return limits.length > 0 ? { rlimits: limits } : {}
-}
-
-/** The host's id of the container's root. */
-function rootOwner(mappings: IdMappings | undefined): { uid: number; gid: number } {
-  const hostId = (list: IdMappings['uid']) => list.find((mapping) => mapping.containerID === 0)?.hostID ?? 0
-  return mappings === undefined
-    ? { uid: 0, gid: 0 }
-    : { uid: hostId(mappings.uid), gid: hostId(mappings.gid) }
+function userSource(ids: IdMapping | undefined, path: string | undefined): NamespaceSource {
+  if (ids === undefined) return { kind: 'host' }
+  return path === undefined ? { kind: 'new' } : { kind: 'path', path }
 }
 
 /** An init makes sense only where the container's process is the first of a pid namespace. */
@@ -170,6 +190,13 @@ function hiddenPaths(
   }
 }
 
+/** The domain name is a parameter for runtimes of old; inside a user namespace nobody may write that. */
+function hostNames(start: ContainerTaskStart, remapped: boolean): Pick<OciSpec, 'hostname' | 'domainname'> {
+  const { config, hostname, namespaces } = start
+  if (namespaces.uts.kind !== 'new') return {}
+  return { hostname, ...(remapped && config.Domainname !== '' && { domainname: config.Domainname }) }
+}
+
 function sysctls(start: ContainerTaskStart, remapped: boolean): Record<string, string> {
   const { hostConfig, config, namespaces } = start
   const asked = hostConfig.Sysctls ?? {}
@@ -185,7 +212,7 @@ function sysctls(start: ContainerTaskStart, remapped: boolean): Record<string, s
     if (!remapped) result['net.ipv4.ping_group_range'] = '0 2147483647'
     result['net.ipv4.ip_unprivileged_port_start'] = '0'
   }
-  if (config.Domainname !== '' && namespaces.uts.kind === 'new')
+  if (config.Domainname !== '' && namespaces.uts.kind === 'new' && !remapped)
     result['kernel.domainname'] = config.Domainname
   return { ...result, ...asked }
 }

@@ -48,6 +48,8 @@ export type PendingParts = {
   run(started: ShimStarted): RunningContainerTask
   /** Removes what create made. */
   remove(): Promise<void>
+  /** Held until the runtime has joined it. */
+  userNamespace: Disposable | undefined
 }
 
 /** Implements `PendingTask` of the engine. */
@@ -70,8 +72,9 @@ export class PendingContainerTask {
 
   /** See `PendingTask.start`. Throws what Docker answers and leaves nothing behind then. */
   async start(): Promise<RunningContainerTask> {
-    const { watch, places } = this.#parts
+    const { watch, places, userNamespace } = this.#parts
     using _place = await places.acquire()
+    using _users = userNamespace
     watch.go()
     try {
       return this.#parts.run(await watch.started)
@@ -86,6 +89,7 @@ export class PendingContainerTask {
   async abandon(): Promise<void> {
     // Without its daemon a keeper that was not told to go ends by itself; one that was is ended with its cgroup.
     this.#parts.watch[Symbol.dispose]()
+    this.#parts.userNamespace?.[Symbol.dispose]()
     await this.#parts.remove()
   }
 

@@ -4,6 +4,7 @@ import { EngineError } from '../spec/errors.ts'
 import type { TaskLog } from '../spec/task-types.ts'
 import { reap, spawnProcess } from '../kernel/process.ts'
 import { socketPair, spawnDescriptor } from '../kernel/unix-sockets.ts'
+import type { HostPreparation } from './rlimits.ts'
 import { ShimStartError, ShimWatch } from './shim-watch.ts'
 
 /** What a keeper is to look after. */
@@ -24,6 +25,8 @@ export type ShimSettings = {
   runtime: readonly string[]
   /** Variables for the runtime, beside its search path. */
   environment: readonly string[]
+  /** For a process in a user namespace. */
+  preparation?: HostPreparation | undefined
   /** Program to execute instead of `runtime[0]`. */
   runtimeDescriptor?: number
 }
@@ -96,7 +99,7 @@ export class ShimLauncher implements Disposable {
 
 /** The keeper's command line, its name first. */
 function shimArguments(settings: ShimSettings): string[] {
-  const { log, consoleSize } = settings
+  const { log, consoleSize, preparation } = settings
   const args = ['wharf-shim', settings.directory, ...settings.limits]
   if (settings.tty) args.push('--tty')
   if (settings.openStdin) args.push('--stdin')
@@ -105,6 +108,10 @@ function shimArguments(settings: ShimSettings): string[] {
   if (settings.runtimeDescriptor !== undefined) args.push('--runtime-fd', '4')
   if (consoleSize !== undefined) {
     args.push('--rows', String(consoleSize.rows), '--columns', String(consoleSize.columns))
+  }
+  if (preparation !== undefined) {
+    args.push('--oom-score', String(preparation.oomScoreAdj))
+    for (const { number, value } of preparation.hardLimits) args.push('--hard-limit', `${number}:${value}`)
   }
   if (log !== undefined) {
     args.push('--log-format', log.format, '--log-path', log.path)

@@ -134,9 +134,10 @@ export function runtimeCommand(program: OciRuntimeProgram, state: string): strin
   return [program.file, ...program.args, '--root', state, '--log', runtimeLogFile, '--log-format', 'json']
 }
 
-/** Options of `run` and `exec` under a keeper, with paths relative to its directory. */
-export function detachedOptions(tty: boolean): string[] {
-  return ['--detach', '--pid-file', 'pid', ...(tty ? ['--console-socket', 'console'] : [])]
+/** Options of `run` and `exec` under a keeper, with paths relative to its directory unless that is named. */
+export function detachedOptions(tty: boolean, directory = ''): string[] {
+  const console = tty ? ['--console-socket', join(directory, 'console')] : []
+  return ['--detach', '--pid-file', join(directory, 'pid'), ...console]
 }
 
 function findProgram(path: string): string {

@@ -117,6 +117,7 @@ export type OciSeccomp = {
 export type OciSpec = {
   ociVersion: string
   hostname?: string
+  domainname?: string
   root: { path: string; readonly: boolean }
   process: OciProcess
   mounts: OciMount[]

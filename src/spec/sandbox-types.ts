@@ -14,6 +14,11 @@ export type SandboxRequest = {
   domainname: string
   /** `bridge` (own namespace, with `endpoints`), `none` (own, only loopback), `host`, or another's namespace. */
   mode: 'own' | 'none' | 'host' | { container: ContainerId }
+  /**
+   * Where containers have user namespaces: the host's is to own the network namespace (`--userns=host`), or the one of
+   * this file. A new one of the container's own else.
+   */
+  userNamespace?: 'host' | { path: string }
   /** Networks to join, by name or id, in order of creation. */
   endpoints: { network: string; settings: EndpointSettings }[]
   /** Published ports as asked for, keys `80/tcp`. */

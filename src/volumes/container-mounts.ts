@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { HostConfig } from '../spec/container-config.ts'
 import type { MountPoint } from '../spec/container-types.ts'
+import type { Owner } from '../lib/id-mapping.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { ContainerId } from '../spec/ids.ts'
 import type { ResolvedMount } from '../spec/task-types.ts'
@@ -73,6 +74,8 @@ export type ContainerMountParts = {
   /** For mounts of subpaths; it need not survive a reboot. */
   runDirectory: string
   dataRoot: string
+  /** Whom directories made for containers belong to, where that is somebody else. */
+  owner?: Owner | undefined
 }
 
 /** See the file's head. */
@@ -244,7 +247,7 @@ export class ContainerMountService {
       }
     }
     if (name === undefined) {
-      await bindSource(stored)
+      await bindSource(stored, this.#parts.owner)
       await checkProc(point.Source, point.Destination)
       return { ...common, type: 'bind', source: point.Source, options: mountOptions(stored, point.Source) }
     }

@@ -1,9 +1,10 @@
 /** Volumes as directories: `volumes/NAME/_data` under the data root, or a mount on it (options type, device, o). */
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, renameSync, rmdirSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, renameSync, rmdirSync } from 'node:fs'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EngineError, errorCode } from '../spec/errors.ts'
+import type { Owner } from '../lib/id-mapping.ts'
 import { mountTable } from '../kernel/mount-table.ts'
 import { unmount } from '../kernel/mount.ts'
 import { spreadDirectories } from '../kernel/spread-directories.ts'
@@ -26,22 +27,24 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
   readonly scope = 'local'
   readonly isOwn = true
   readonly #root: string
+  readonly #owner: Owner | undefined
   /** Who uses a mounted volume. */
   readonly #users = new Map<string, Set<string>>()
   /** Volumes known to be plain directories, on which nothing is mounted. */
   readonly #plain = new Set<string>()
   #isSetUp = false
 
-  /** `root` is the data root's `volumes` directory. */
-  constructor(root: string) {
+  /** `root` is the data root's `volumes` directory; new volumes belong to `owner`, where that is somebody else. */
+  constructor(root: string, owner?: Owner) {
     this.#root = root
+    this.#owner = owner
   }
 
   async create(name: string, options: Readonly<Record<string, string>>): Promise<void> {
     validateName(name)
     validateOptions(options)
     await this.#setUp()
-    if (existsSync(join(this.#root, name))) mkdirSync(this.path(name), { recursive: true, mode: 0o755 })
+    if (existsSync(join(this.#root, name))) this.#makeData(this.path(name))
     else this.#make(name)
     // Not synced: the row's commit takes the directories along where the file system has one journal, and elsewhere
     // `mount` makes again what a power cut took, which is empty.
@@ -56,8 +59,15 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
   #make(name: string): void {
     const draft = this.#draftPath()
     mkdirSync(draft, { mode: 0o701 })
-    mkdirSync(join(draft, '_data'), { mode: 0o755 })
+    this.#makeData(join(draft, '_data'))
     renameSync(draft, join(this.#root, name))
+  }
+
+  /** The directory of a volume's files, if it is not there yet. */
+  #makeData(path: string): void {
+    if (existsSync(path)) return
+    mkdirSync(path, { mode: 0o755 })
+    if (this.#owner !== undefined) chownSync(path, this.#owner.uid, this.#owner.gid)
   }
 
   #draftPath(): string {
@@ -103,7 +113,8 @@ export class LocalVolumeDriver implements OwnVolumeDriver {
   async mount(name: string, options: Readonly<Record<string, string>>, user: string): Promise<string> {
     validateName(name)
     const path = this.path(name)
-    await mkdir(path, { recursive: true })
+    await mkdir(join(this.#root, name), { recursive: true })
+    this.#makeData(path)
     const { type = '', device = '' } = options
     if (type !== '' && device !== '') {
       if (!this.#isMounted(name)) await mountLocalVolume({ type, device, options: options['o'] ?? '' }, path)

@@ -1,9 +1,10 @@
 /** What stands behind a mount when a container starts: sources that exist, subpaths, and content from the image. */
-import { mkdir, readdir, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readdir, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { mount, mountFlags, unmount } from '../kernel/mount.ts'
 import { mountHolding } from '../kernel/mount-table.ts'
 import { lstatInRoot, openFlags, openInRoot } from '../kernel/scoped-path.ts'
+import type { Owner } from '../lib/id-mapping.ts'
 import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
 import { mountConfigError } from './mount-parser.ts'
 import type { StoredMount } from './container-mounts.ts'
@@ -11,12 +12,12 @@ import type { StoredMount } from './container-mounts.ts'
 /** Copies a tree's content and attributes into an existing directory. */
 export type TreeCopy = (source: string, target: string) => Promise<void>
 
-/** Makes a missing source where the mount asks for it. Throws invalid otherwise. */
-export async function bindSource({ point, createSource }: StoredMount): Promise<void> {
+/** Makes a missing source where the mount asks for it, and gives it to `owner`. Throws invalid otherwise. */
+export async function bindSource({ point, createSource }: StoredMount, owner?: Owner): Promise<void> {
   if (!(await exists(point.Source))) {
     if (!createSource) throw mountConfigError('bind', `bind source path does not exist: ${point.Source}`)
     try {
-      await makeDirectories(point.Source)
+      await makeDirectories(point.Source, owner)
     } catch (error) {
       const reason = errorMessage(error).replace(/^[A-Z0-9]+: (.*), (mkdir) '(.*)'$/, '$2 $3: $1')
       throw new EngineError(
@@ -30,15 +31,16 @@ export async function bindSource({ point, createSource }: StoredMount): Promise<
 }
 
 /** As mkdir(2) does one by one: Node's own way reports a read-only file system as a path that is not there. */
-async function makeDirectories(path: string): Promise<void> {
+async function makeDirectories(path: string, owner: Owner | undefined): Promise<void> {
   try {
     await mkdir(path)
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return
     if (errorCode(error) !== 'ENOENT') throw error
-    await makeDirectories(dirname(path))
+    await makeDirectories(dirname(path), owner)
     await mkdir(path)
   }
+  if (owner !== undefined) await chown(path, owner.uid, owner.gid)
 }
 
 /** moby daemon/oci_linux.go: a bind can only share what its source's mount shares. */
@@ -133,7 +135,8 @@ export async function bindSubpath(
     })
   try {
     using file = openInRoot(directory, subpath, openFlags.O_PATH)
-    await mkdir(dirname(slot), { recursive: true, mode: 0o700 })
+    // Containers' root may be another than the host's: it must come through.
+    await mkdir(dirname(slot), { recursive: true, mode: 0o711 })
     const isDirectory = (await stat(file.path)).isDirectory()
     await (isDirectory ? mkdir(slot, { recursive: true }) : writeFile(slot, ''))
     // The descriptor itself is the source: a bind of its /proc link is a bind of the very file.

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=build/wharf-shim
-sources=(native/main.c native/process.c native/clients.c native/log.c native/log-file.c native/sweep.c)
+sources=(native/main.c native/process.c native/clients.c native/log.c native/log-file.c native/sweep.c native/namespaces.c)
 if [ -x "$target" ] && [ -x build/wharf-init ] && [ -x build/wharf-net ] && [ -e build/no-systemd.so ] && [ -z "$(find native tools/setup/build-native.sh -newer "$target" -print -quit)" ]; then
   exit 0
 fi

@@ -25,7 +25,7 @@ const flags = ['-std=gnu11', '-g', '-O1', '-Wall', '-Wextra', '-Werror', '-fsani
 const strict = ['-fno-sanitize-recover=all', '-fno-omit-frame-pointer']
 const native = (name: string) => join(repository, 'native', name)
 const shared = ['clients.c', 'log.c', 'log-file.c'].map(native)
-const own = ['main.c', 'process.c', 'sweep.c'].map(native)
+const own = ['main.c', 'process.c', 'sweep.c', 'namespaces.c'].map(native)
 
 test('parsers and formatters stand generated input', () => {
   const program = join(directory, 'fuzz')
