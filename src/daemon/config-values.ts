@@ -127,7 +127,8 @@ export function jsonValue(option: Option, value: unknown): SettingValue {
       throw wrong('int')
     case 'bytes': {
       const bytes = typeof value === 'number' ? value : parseBytes(String(value))
-      if (bytes === undefined) throw wrong('opts.MemBytes')
+      if (bytes === undefined)
+        throw new EngineError('invalid', `${option.key}: invalid size: '${String(value)}'`)
       return bytes
     }
     case 'list': {

@@ -5,10 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { describeSyntaxError } from '../lib/http-json-syntax.ts'
 import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
+import { checkSettings } from './config-check.ts'
 import { commandFlags, flagName, options, type Option } from './config-options.ts'
-import { refuseUnsupported } from './config-support.ts'
-import { parseRegistryRules } from '../images/registry-rules.ts'
-import { logDriver, validateLogOptions } from '../runtime/logs/log-options.ts'
 import { addFlagValue, jsonValue, Settings, type SettingMap } from './config-values.ts'
 
 /** Where the configuration file is when no flag says. */
@@ -170,58 +168,6 @@ export function mergeSettings(flags: SettingMap, file: SettingMap, path: string)
 function show(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map((entry) => show(entry)).join(' ')}]`
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value)
-}
-
-function checkSettings(settings: Settings): void {
-  const oneOf = (key: string, values: string[]) => {
-    if (settings.has(key) && !values.includes(settings.text(key))) {
-      throw new EngineError('invalid', `invalid ${key}: ${settings.text(key)}`)
-    }
-  }
-  if (!['debug', 'info', 'warn', 'error', 'fatal'].includes(settings.text('log-level', 'info'))) {
-    throw new EngineError('invalid', `invalid logging level: ${settings.text('log-level')}`)
-  }
-  refuseUnsupported(settings)
-  parseRegistryRules(settings.record('registries'))
-  oneOf('log-format', ['text', 'json'])
-  oneOf('default-ipc-mode', ['shareable', 'private'])
-  oneOf('default-cgroupns-mode', ['host', 'private'])
-  for (const key of ['max-concurrent-downloads', 'max-concurrent-uploads', 'max-download-attempts', 'mtu']) {
-    if (settings.number(key, 1) < 0)
-      throw new EngineError('invalid', `invalid ${key}: ${settings.number(key, 0)}`)
-  }
-  checkLabels(settings.list('labels'))
-  checkLogOptions(settings)
-  const name = settings.text('default-runtime')
-  if (
-    name !== '' &&
-    !['crun', 'runc', 'io.containerd.runc.v2'].includes(name) &&
-    !(name in settings.runtimes())
-  ) {
-    throw new EngineError('invalid', `specified default runtime '${name}' does not exist`)
-  }
-}
-
-function checkLabels(labels: readonly string[]): void {
-  const byName = new Map<string, string>()
-  for (const label of labels) {
-    const at = label.indexOf('=')
-    if (at < 1) throw new EngineError('invalid', `bad attribute format: ${label}`)
-    const before = byName.get(label.slice(0, at))
-    if (before !== undefined && before !== label) {
-      throw new EngineError('invalid', `conflict labels for ${label} and ${before}`)
-    }
-    byName.set(label.slice(0, at), label)
-  }
-}
-
-/** What every container would be refused for is said at once. */
-function checkLogOptions(settings: Settings): void {
-  try {
-    validateLogOptions(logDriver(settings.text('log-driver')), settings.map('log-opts'))
-  } catch (cause) {
-    throw new EngineError('invalid', `failed to set log opts: ${errorMessage(cause)}`, { cause })
-  }
 }
 
 /** Keys that differ between two configurations, and may not change while running. */

@@ -17,7 +17,7 @@ import { Database } from '../store/database.ts'
 import { daemonId, lockDataRoot, remappedDataRoot, writePidFile } from './data-root.ts'
 import { defaultPaths } from './default-paths.ts'
 import { EventJournal } from './events.ts'
-import { parseHost, type Host } from './hosts.ts'
+import { hostsOf } from './hosts.ts'
 import { IdleRest } from './idle-rest.ts'
 import { productVersion } from './info.ts'
 import { listen } from './listeners.ts'
@@ -30,8 +30,7 @@ import { buildRooms, instanceOf } from './rooms.ts'
 import { liveRuntimeFacts } from './runtime-facts.ts'
 import { ApiServer } from './server.ts'
 import { traceTo, tracedPoints } from './trace.ts'
-import { tlsOptions, usesTls } from './tls.ts'
-import type { Settings } from './config-values.ts'
+import { tlsOptions } from './tls.ts'
 
 /** What the surroundings gave the process. */
 export type DaemonOptions = {
@@ -57,7 +56,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { live, log, searchPath, systemdSockets } = options
   const settings = live.current
   const hosts = hostsOf(settings)
-  const tls = await tlsOptions(settings, defaultPaths.tlsDirectory)
+  const tls = tlsOptions(settings, defaultPaths.tlsDirectory)
   const configuredRoot = settings.text('data-root', defaultPaths.dataRoot)
   const execRoot = settings.text('exec-root', defaultPaths.execRoot)
 
@@ -120,14 +119,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     reload: () => live.reload(events, id),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-}
-
-/** Where the settings say to listen. Throws `invalid`. */
-export function hostsOf(settings: Settings): Host[] {
-  const hosts = settings.list('hosts')
-  const parse = (text: string) =>
-    parseHost(text, { tls: usesTls(settings), defaultSocket: defaultPaths.socket })
-  return (hosts.length === 0 ? [''] : hosts).map(parse)
 }
 
 function peerOf(socket: Socket): { uid: number; pid: number } | undefined {

@@ -1,5 +1,8 @@
 /** Addresses to listen on, as `-H` writes them. */
 import { EngineError } from '../spec/errors.ts'
+import type { Settings } from './config-values.ts'
+import { defaultPaths } from './default-paths.ts'
+import { usesTls } from './tls.ts'
 
 /** Where to listen. An `fd` name picks sockets that systemd passed by that name; empty takes all. */
 export type Host =
@@ -10,6 +13,14 @@ export type Host =
 /** Ports that clients assume. */
 const plainPort = 2375
 const tlsPort = 2376
+
+/** Where the settings say to listen. Throws `invalid`. */
+export function hostsOf(settings: Settings): Host[] {
+  const hosts = settings.list('hosts')
+  const parse = (text: string) =>
+    parseHost(text, { tls: usesTls(settings), defaultSocket: defaultPaths.socket })
+  return (hosts.length === 0 ? [''] : hosts).map(parse)
+}
 
 /** Parses one `-H`. Throws `invalid` with Docker's words. */
 export function parseHost(text: string, options: { tls: boolean; defaultSocket: string }): Host {

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { createLog, type LogSink } from '../lib/log.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import { defaultConfigFile, parseCommandLine, usage, type CommandLine } from './config.ts'
-import { hostsOf, startDaemon } from './daemon.ts'
+import { startDaemon } from './daemon.ts'
 import { productVersion } from './info.ts'
 import { LiveSettings, loadSettings } from './live-settings.ts'
 
@@ -26,7 +26,6 @@ async function main(args: readonly string[], environment: NodeJS.ProcessEnv): Pr
     fileMustExist: command.configFile !== undefined,
   }
   const initial = loadSettings(source)
-  hostsOf(initial)
   if (command.validate) {
     process.stderr.write('configuration OK\n')
     return 0

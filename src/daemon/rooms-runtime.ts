@@ -1,5 +1,4 @@
 /** The room that runs containers, as the configuration has it. */
-import { readFileSync } from 'node:fs'
 import { arch } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,11 +15,11 @@ import type { RuntimeEntries } from '../runtime/shim-runtimes.ts'
 import { SeccompFilters } from '../runtime/seccomp.ts'
 import { findInitProgram } from '../runtime/init-program.ts'
 import { validateHostConfig } from '../runtime/host-config-validate.ts'
-import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { Platform } from '../spec/image-types.ts'
 import type { Settings } from './config-values.ts'
 import type { LiveSettings } from './live-settings.ts'
 import { findProgram, findRuntimes } from './runtime-facts.ts'
+import { seccompText } from './seccomp-file.ts'
 
 const defaultShmSizeBytes = 64 * 1024 * 1024
 
@@ -63,7 +62,7 @@ export function buildRuntime(parts: RuntimeParts): OciContainerRuntime {
       defaultInit: settings.flag('init'),
       defaultUlimits: settings.ulimits(),
       noNewPrivileges: settings.flag('no-new-privileges'),
-      seccomp: new SeccompFilters(facts, seccompProfile(settings.text('seccomp-profile'))),
+      seccomp: new SeccompFilters(facts, seccompText(settings.text('seccomp-profile'))),
     },
     validate: (hostConfig) =>
       validateHostConfig(hostConfig, facts, {
@@ -94,18 +93,6 @@ function runtimeEntries(settings: Settings, searchPath: string | undefined): Run
 
 function defaultRuntime(settings: Settings): string {
   return settings.text('default-runtime', 'crun')
-}
-
-/** The daemon's seccomp profile: a name, or the text of the file that the setting names. Throws `invalid`. */
-function seccompProfile(setting: string): string {
-  if (setting === '' || setting === 'builtin' || setting === 'unconfined') return setting
-  try {
-    return readFileSync(setting, 'utf8')
-  } catch (error) {
-    throw new EngineError('invalid', `opening seccomp profile (${setting}) failed: ${errorMessage(error)}`, {
-      cause: error,
-    })
-  }
 }
 
 /** The program of `--init`: the one configured, ours, or one of the machine's. */

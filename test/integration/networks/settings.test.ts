@@ -71,13 +71,13 @@ test('the default bridge has the addresses, ranges, gateways and options that th
 test('settings of the default bridge that make no sense end the start, in Docker’s words', async () => {
   using world = new World()
   const cases: [Record<string, unknown>, RegExp][] = [
-    [{ bip: '10.140.7.1' }, /invalid bip: 10\.140\.7\.1/],
-    [{ ipv6: true, bip6: '10.140.7.1/24' }, /invalid bip6: 10\.140\.7\.1\/24/],
+    [{ bip: '10.140.7.1' }, /bip: invalid CIDR address: 10\.140\.7\.1/],
+    [{ ipv6: true, bip6: '10.140.7.1/24' }, /bip6: invalid CIDR address: 10\.140\.7\.1\/24/],
     [
       { bip: '10.140.7.1/24', 'default-gateway': '10.140.8.1' },
       /auxiliary address: \(DefaultGatewayIPv4:10\.140\.8\.1\) must belong to the master pool: 10\.140\.7\.0\/24/,
     ],
-    [{ 'default-gateway': 'nowhere' }, /invalid default-gateway: nowhere/],
+    [{ 'default-gateway': 'nowhere' }, /default-gateway: invalid IP address: nowhere/],
     [{ 'firewall-backend': 'pf' }, /firewall-backend "pf" is not known: there is nftables/],
   ]
   for (const [config, expected] of cases) {
