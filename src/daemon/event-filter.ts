@@ -1,8 +1,8 @@
 /** The `filters` of `GET /events`. */
 import type { EventMessage } from '../spec/container-types.ts'
 
-/** Types that a filter of the same name picks by id, id prefix or name. */
-const objectTypes = [
+/** Keys that pick events by the start of their actor's id or name, whatever the actor is. */
+const actorKeys = [
   'container',
   'plugin',
   'volume',
@@ -14,6 +14,9 @@ const objectTypes = [
   'config',
 ]
 
+/** Actions that are followed by a colon and details; a filter that names one takes all its values for beginnings. */
+const detailedActions = ['health_status', 'exec_create', 'exec_start']
+
 type FilterMap = ReadonlyMap<string, readonly string[]>
 
 /** Whether an event passes. Different keys must all agree, of one key's values one is enough; all labels must match. */
@@ -22,10 +25,9 @@ export function eventPasses(event: EventMessage, filters: FilterMap): boolean {
     matchesAction(event, filters) &&
     matchesExactly(filters.get('type'), event.Type) &&
     matchesExactly(filters.get('scope'), event.scope) &&
-    objectTypes.every((type) => matchesObject(event, type, filters.get(type))) &&
+    actorKeys.every((key) => matchesActor(event, filters.get(key))) &&
     matchesImage(event, filters.get('image')) &&
-    matchesLabels(event.Actor.Attributes, filters.get('label') ?? []) &&
-    matchesLabels(event.Actor.Attributes, filters.get('node.name') ?? [])
+    matchesLabels(event.Actor.Attributes, filters.get('label') ?? [])
   )
 }
 
@@ -33,22 +35,16 @@ function matchesExactly(wanted: readonly string[] | undefined, value: string): b
   return wanted === undefined || wanted.length === 0 || wanted.includes(value)
 }
 
-// `health_status` and `exec_create` have details after a colon; a filter may name the action with or without.
 function matchesAction(event: EventMessage, filters: FilterMap): boolean {
   const wanted = filters.get('event') ?? []
-  if (wanted.length === 0) return true
-  const bare = event.Action.split(':', 1)[0] ?? ''
-  return wanted.some((action) => action === event.Action || action === bare)
+  if (!wanted.some((action) => detailedActions.includes(action))) return matchesExactly(wanted, event.Action)
+  return wanted.some((action) => event.Action.startsWith(action))
 }
 
-function matchesObject(event: EventMessage, type: string, wanted: readonly string[] | undefined): boolean {
+function matchesActor({ Actor }: EventMessage, wanted: readonly string[] | undefined): boolean {
   if (wanted === undefined || wanted.length === 0) return true
-  if (event.Type !== type) return false
-  const name = event.Actor.Attributes['name'] ?? ''
-  return wanted.some((value) => {
-    const plain = value.startsWith('/') ? value.slice(1) : value
-    return plain === name || (plain !== '' && event.Actor.ID.startsWith(plain))
-  })
+  const name = Actor.Attributes['name'] ?? ''
+  return wanted.some((value) => Actor.ID.startsWith(value) || name.startsWith(value))
 }
 
 function matchesImage(event: EventMessage, wanted: readonly string[] | undefined): boolean {
@@ -60,7 +56,7 @@ function matchesImage(event: EventMessage, wanted: readonly string[] | undefined
 }
 
 function withoutTag(reference: string): string {
-  return reference.replace(/(@sha\d+:[0-9a-f]+|:[^/:]*)$/, '')
+  return reference.replace(/(:[^/:@]*)?(@sha\d+:[0-9a-f]+)?$/, '')
 }
 
 function matchesLabels(attributes: Record<string, string>, wanted: readonly string[]): boolean {

@@ -74,11 +74,15 @@ test('filters pick events', () => {
   for (const filters of [
     {},
     { container: ['web'] },
-    { container: ['/web'] },
-    { container: ['abc'] },
+    { container: ['we'] },
+    { container: ['other', 'abc'] },
+    { container: [''] },
+    { network: ['web'], node: ['ab'] },
+    { 'node.name': ['other'] },
     { type: ['container', 'image'] },
     { event: ['exec_start'] },
     { event: ['exec_start: sh'] },
+    { event: ['exec_create', 'exec_st'] },
     { image: ['busybox'] },
     { image: ['busybox:latest'] },
     { label: ['tier'] },
@@ -87,13 +91,15 @@ test('filters pick events', () => {
   ])
     assert.equal(passes(filters), true, JSON.stringify(filters))
   for (const filters of [
-    { container: ['we'] },
+    { container: ['eb'] },
+    { container: ['/web'] },
+    { container: ['web'], network: ['other'] },
     { type: ['image'] },
     { event: ['exec'] },
+    { event: ['exec_start:'] },
     { image: ['other'] },
     { label: ['tier=back'] },
     { label: ['tier', 'x'] },
-    { network: ['web'] },
     { scope: ['swarm'] },
     { container: ['web'], event: ['die'] },
   ])

@@ -13,8 +13,7 @@ import { filterFlag } from '../filters.ts'
 /** Local time with nanoseconds and zone: `2026-01-02T03:04:05.000000006Z`. */
 export function eventTime(event: EventMessage, text: string): string {
   const seconds = event.time ?? 0
-  // From the text: as a number it has lost its last digits.
-  const fraction = BigInt(/"timeNano":\s*(\d+)/.exec(text)?.[1] ?? '0') % 1_000_000_000n
+  const fraction = nanoseconds(text) % 1_000_000_000n
   const date = new Date(seconds * 1000)
   const offset = -date.getTimezoneOffset()
   const two = (value: number) => String(Math.trunc(value)).padStart(2, '0')
@@ -26,6 +25,11 @@ export function eventTime(event: EventMessage, text: string): string {
   return `${local}.${String(fraction).padStart(9, '0')}${zone}`
 }
 
+/** From the event's text: as a number it has lost its last digits. */
+function nanoseconds(text: string): bigint {
+  return BigInt(/"timeNano":\s*(\d+)/.exec(text)?.[1] ?? '0')
+}
+
 function plainLine(event: EventMessage, text: string): string {
   const attributes = Object.entries(event.Actor?.Attributes ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   const shown = attributes.map(([key, value]) => `${key}=${value}`).join(', ')
@@ -35,25 +39,40 @@ function plainLine(event: EventMessage, text: string): string {
 function formatter(format: string): (event: EventMessage, text: string) => string {
   if (format === '') return plainLine
   if (format === 'json') return (_, text) => text
-  let template
   try {
-    template = parseTemplate(format)
+    const template = parseTemplate(format)
+    // A field that no event has is told of before there is any.
+    template.execute(templateFields(noEvent, JSON.stringify(noEvent)))
+    return (event, text) => template.execute(templateFields(event, text))
   } catch (error) {
     throw new CliError(`Error parsing format: ${failureOf(error).message}`, { code: 64, cause: error })
   }
-  return (event, text) => {
-    // Newer engines leave these three out; they said the same of containers and images.
-    const isOld = event.Type === 'container' || event.Type === 'image'
-    const fields = {
-      Status: event.status ?? (isOld ? event.Action : ''),
-      ID: event.id ?? (isOld ? event.Actor.ID : ''),
-      From: event.from ?? (event.Type === 'container' ? (event.Actor.Attributes['image'] ?? '') : ''),
-      Time: event.time,
-      TimeNano: event.timeNano,
-      ...event,
-    }
-    return template.execute(new GoStruct('events.Message', fields, () => text))
+}
+
+const noEvent: EventMessage = {
+  Type: '',
+  Action: '',
+  Actor: { ID: '', Attributes: {} },
+  scope: '',
+  time: 0,
+  timeNano: 0,
+}
+
+function templateFields(event: EventMessage, text: string): GoStruct {
+  // Newer engines leave the first three out; they said the same of containers and images.
+  const isOld = event.Type === 'container' || event.Type === 'image'
+  const fields = {
+    Status: event.status ?? (isOld ? event.Action : ''),
+    ID: event.id ?? (isOld ? event.Actor.ID : ''),
+    From: event.from ?? (event.Type === 'container' ? (event.Actor.Attributes['image'] ?? '') : ''),
+    Type: event.Type,
+    Action: event.Action,
+    Actor: new GoStruct('events.Actor', { ID: event.Actor.ID, Attributes: event.Actor.Attributes }),
+    Scope: event.scope,
+    Time: event.time,
+    TimeNano: nanoseconds(text),
   }
+  return new GoStruct('*events.Message', fields, () => text)
 }
 
 /** See the file's description. */
