@@ -193,6 +193,49 @@ test('a daemon that dies just after the process began adopts it', async () => {
   assert.equal(await statusOf(fixture, id), 'running')
 })
 
+test('shutdown without live restore waits for each as long as it says, and for the most patient one a little longer', async () => {
+  await using fixture = await EngineFixture.make()
+  const { world } = fixture
+  const stubborn = world.task(await fixture.run({ StopTimeout: 3 }))
+  const stuck = world.task(await fixture.run({ StopTimeout: 20 }))
+  stubborn.diesOf.clear()
+  stuck.kill = async (signal) => void stuck.signals.push(signal)
+  const ending = fixture.engine.shutdown({ liveRestore: false, timeoutSeconds: 4 })
+  await until(() => world.clock.pendingMs().length === 3, 'all is waited for')
+  assert.deepEqual(world.clock.pendingMs(), [3000, 20_000, 25_000])
+  world.clock.advance(3000)
+  await until(() => stubborn.signals.length === 2, 'the stubborn one is killed')
+  world.clock.advance(17_000)
+  await until(() => stuck.signals.length === 2, 'the stuck one is killed')
+  world.clock.advance(5000)
+  await ending
+  assert.deepEqual(
+    [stubborn.signals, stuck.signals],
+    [
+      [15, 9],
+      [15, 9],
+    ],
+  )
+  assert.deepEqual([stubborn.running, stuck.running], [false, true])
+  assert.deepEqual(world.clock.pendingMs(), [])
+})
+
+test('shutdown without live restore has no limit where a container or the setting says so', async () => {
+  for (const [StopTimeout, timeoutSeconds] of [
+    [-1, 4],
+    [3, -1],
+  ] as const) {
+    await using fixture = await EngineFixture.make()
+    const task = fixture.world.task(await fixture.run({ StopTimeout }))
+    task.diesOf.clear()
+    const ending = fixture.engine.shutdown({ liveRestore: false, timeoutSeconds })
+    await until(() => task.signals.length === 1, 'it is told to stop')
+    assert.deepEqual(fixture.world.clock.pendingMs(), StopTimeout < 0 ? [] : [3000])
+    task.end(0)
+    await ending
+  }
+})
+
 test('shutdown without live restore stops containers; their policy starts them at the next boot', async () => {
   await using fixture = await EngineFixture.make()
   const { world } = fixture

@@ -51,7 +51,14 @@ import { removeContainer, removeLink } from './remove.ts'
 import { withRootfs } from './rootfs-access.ts'
 import { killSignal, parseSignal } from '../lib/signals.ts'
 import { readStats } from './stats.ts'
-import { killAndWait, notRunning, sendSignal, stopContainer, type StopOptions } from './stop.ts'
+import {
+  killAndWait,
+  notRunning,
+  sendSignal,
+  stopContainer,
+  stopForShutdown,
+  type StopOptions,
+} from './stop.ts'
 import { topOf } from './top.ts'
 import { updateContainer } from './update.ts'
 import type { WaitResult } from './waiters.ts'
@@ -74,19 +81,13 @@ export class Containers implements ContainerEngine {
     await new Boot(this.#core, this.#lifecycle, this.#execs).run(settled)
   }
 
-  /** Ends the daemon's part. With live restore containers run on; else they are stopped, as Docker does. */
-  async shutdown(options: { liveRestore: boolean }): Promise<void> {
+  /**
+   * Ends the daemon's part. With live restore containers run on; else they are stopped, as Docker does, which takes
+   * `timeoutSeconds` at most, or somewhat longer than the most patient container; negative for as long as it takes.
+   */
+  async shutdown(options: { liveRestore: boolean; timeoutSeconds?: number }): Promise<void> {
     this.#core.shuttingDown = true
-    if (!options.liveRestore) {
-      const running = this.#core.registry.all().filter(({ state }) => state.running && !state.restarting)
-      await Promise.all(
-        running.map((container) =>
-          this.#core.cleanUp('stop at shutdown', container.id, () =>
-            stopContainer(this.#core, container, { signal: '', timeoutSeconds: null }),
-          ),
-        ),
-      )
-    }
+    if (!options.liveRestore) await stopForShutdown(this.#core, options.timeoutSeconds ?? 15)
     await this.#core.tasks[Symbol.asyncDispose]()
   }
 

@@ -89,6 +89,24 @@ test('a manual stop keeps the policy from restarting, also while it waits', asyn
   assert.deepEqual(world.clock.pendingMs(), [])
 })
 
+test('which signals end the care of a restart policy', async () => {
+  await using fixture = await EngineFixture.make()
+  const { engine, world } = fixture
+  const hangup = async (StopSignal: string, Name: string, signal = 'HUP') => {
+    const id = await fixture.run({ StopSignal }, { RestartPolicy: { Name, MaximumRetryCount: 0 } })
+    world.task(id).diesOf.add(1)
+    await engine.kill(id, signal)
+    await until(() => world.actions(id).includes('die'), 'its end is seen')
+    return (await engine.inspect(id, { size: false })).State.Status
+  }
+  assert.equal(await hangup('', 'always'), 'exited')
+  assert.equal(await hangup('SIGHUP', 'always'), 'exited')
+  assert.equal(await hangup('SIGTERM', 'always', 'KILL'), 'exited')
+  assert.equal(await hangup('SIGTERM', 'always'), 'restarting')
+  assert.equal(await hangup('SIGTERM', 'on-failure'), 'restarting')
+  assert.equal(await hangup('SIGTERM', 'unless-stopped'), 'exited')
+})
+
 test('wait() answers at every exit of a restarting container', async () => {
   await using fixture = await EngineFixture.make()
   const id = await fixture.run({}, always)

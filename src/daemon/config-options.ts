@@ -299,7 +299,7 @@ export const options: readonly Option[] = [
     key: 'shutdown-timeout',
     kind: 'number',
     reload: true,
-    help: 'Seconds containers get to stop when the daemon stops them',
+    help: 'Seconds that stopping the containers may take when the daemon ends, -1 for no limit',
   },
   {
     key: 'storage-driver',

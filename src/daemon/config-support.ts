@@ -27,7 +27,6 @@ const ineffective = [
   'node-generic-resources',
   'oom-score-adjust',
   'raw-logs',
-  'shutdown-timeout',
   'swarm-default-advertise-addr',
   'userland-proxy-path',
 ]

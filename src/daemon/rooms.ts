@@ -128,7 +128,7 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     log,
   })
   usersOf = (imageId) => containers.usersOfImage(imageId)
-  stack.defer(() => containers.shutdown({ liveRestore: live.current.flag('live-restore', true) }))
+  stack.defer(() => containers.shutdown(shutdownSettings(live.current)))
   // What a daemon that was killed has left goes before anything is started by policy.
   await containers.boot(async ({ all, withSandbox }) => {
     await networks.reconcile(withSandbox)
@@ -144,6 +144,14 @@ export async function buildRooms(parts: RoomsParts): Promise<Rooms> {
     networks,
     containers,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** What of the containers is to happen when the daemon ends. */
+function shutdownSettings(settings: Settings): { liveRestore: boolean; timeoutSeconds: number } {
+  return {
+    liveRestore: settings.flag('live-restore', true),
+    timeoutSeconds: settings.number('shutdown-timeout', 15),
   }
 }
 
