@@ -28,11 +28,15 @@ const has = (mode: number, bit: number) => Math.floor(mode / bit) % 2 === 1
 
 const maxLinks = 40
 
-async function statPath(cli: Cli, container: string, path: string): Promise<ContainerPathStat> {
-  const response = await cli.client.request('HEAD', `/containers/${encodeURIComponent(container)}/archive`, {
-    query: { path },
-  })
-  return decodeStat(response.header('x-docker-container-path-stat') ?? '')
+/** What a path in a container is; undefined if that cannot be told: the request that needs it is told why. */
+async function statPath(cli: Cli, container: string, path: string): Promise<ContainerPathStat | undefined> {
+  const place = `/containers/${encodeURIComponent(container)}/archive`
+  try {
+    const response = await cli.client.request('HEAD', place, { query: { path } })
+    return decodeStat(response.header('x-docker-container-path-stat') ?? '')
+  } catch {
+    return undefined
+  }
 }
 
 function decodeStat(header: string): ContainerPathStat {
@@ -74,6 +78,16 @@ function localDestination(path: string): CopySide {
   throw new CliError(`too many symlinks in ${path}`)
 }
 
+/** Where a chain of links leads, there or not. */
+function linkEnd(path: string): string {
+  let end = path
+  for (let count = 0; count < maxLinks; count++) {
+    if (lstatSync(end, { throwIfNoEntry: false })?.isSymbolicLink() !== true) break
+    end = resolve(dirname(end), readlinkSync(end))
+  }
+  return end
+}
+
 /** The local source; a link is copied itself unless it is to be followed or must be a directory. */
 function localSource(path: string, followLink: boolean): CopySide & { root: string } {
   const absolute = keepEnding(resolve(path), path)
@@ -82,8 +96,9 @@ function localSource(path: string, followLink: boolean): CopySide & { root: stri
     stats = lstatSync(absolute.replace(/\/\.?$/, '') || '/')
     if (stats.isSymbolicLink() && (followLink || meansDirectory(path))) stats = statSync(absolute)
   } catch (error) {
+    if (errorCode(error) === 'ENOTDIR') throw new CliError('not a directory', { cause: error })
     if (errorCode(error) === 'ENOENT')
-      throw new CliError(`lstat ${absolute}: no such file or directory`, { cause: error })
+      throw new CliError(`lstat ${linkEnd(absolute)}: no such file or directory`, { cause: error })
     throw error
   }
   if (meansDirectory(path) && !stats.isDirectory()) throw new CliError('not a directory')
@@ -111,7 +126,7 @@ async function fromContainer(
   let rebaseName = ''
   if (options.followLink) {
     const stat = await statPath(cli, container, path)
-    if (has(stat.mode, symlinkBit)) {
+    if (stat !== undefined && has(stat.mode, symlinkBit)) {
       rebaseName = splitEntry(path).base
       path = isAbsolute(stat.linkTarget) ? stat.linkTarget : posix.join(posix.dirname(path), stat.linkTarget)
     }
@@ -138,16 +153,13 @@ async function fromContainer(
 async function containerDestination(cli: Cli, container: string, given: string): Promise<CopySide> {
   let path = given
   for (let count = 0; count < 2; count++) {
-    try {
-      const stat = await statPath(cli, container, path)
-      if (!has(stat.mode, symlinkBit)) {
-        return { path, exists: true, isDirectory: has(stat.mode, directoryBit), rebaseName: '' }
-      }
-      path = isAbsolute(stat.linkTarget) ? stat.linkTarget : posix.join(posix.dirname(path), stat.linkTarget)
-    } catch {
-      // Its directory may be there: the engine decides.
-      break
+    const stat = await statPath(cli, container, path)
+    // Its directory may be there: the engine decides.
+    if (stat === undefined) break
+    if (!has(stat.mode, symlinkBit)) {
+      return { path, exists: true, isDirectory: has(stat.mode, directoryBit), rebaseName: '' }
     }
+    path = isAbsolute(stat.linkTarget) ? stat.linkTarget : posix.join(posix.dirname(path), stat.linkTarget)
   }
   return { path, exists: false, isDirectory: false, rebaseName: '' }
 }

@@ -53,6 +53,25 @@ test('docker cp: files and directories both ways, running or not, through links'
   assert.match(await refused('cp', 'cp:/nope', work), /Could not find the file \/nope in container cp/)
 })
 
+test('wharf cp: what cannot be copied is refused in the words of docker cp', async () => {
+  await docker('create', '--name', 'refusing', 'busybox')
+  symlinkSync('far', join(work, 'near'))
+  symlinkSync('gone', join(work, 'far'))
+  writeFileSync(join(work, 'plain'), '')
+  symlinkSync('plain', join(work, 'to-plain'))
+  const lines = [
+    ['-L', 'absent:/x', work],
+    ['-L', 'refusing:/absent', work],
+    ['-L', join(work, 'near'), 'refusing:/'],
+    [`${join(work, 'to-plain')}/`, 'refusing:/'],
+    [`${join(work, 'plain')}/`, 'refusing:/'],
+  ]
+  for (const line of lines) {
+    const { code, stderr } = await daemon.wharf(['cp', ...line])
+    assert.deepEqual({ line, code, stderr }, { line, code: 1, stderr: await refused('cp', ...line) })
+  }
+})
+
 test('docker cp and export are told of as events', async () => {
   await docker('create', '--name', 'told', 'busybox')
   writeFileSync(join(work, 'new'), 'x')
