@@ -9,7 +9,7 @@ import { EventJournal, EventQueue } from './events.ts'
 const second = 1_000_000_000n
 
 function journal(database: Database) {
-  let now = 1000n * second
+  let now = 1000n * second + 7n
   const clock = { nowMs: () => Number(now / 1_000_000n), nowNs: () => (now += second) }
   return new EventJournal({ database, clock, log: silentLog })
 }
@@ -27,11 +27,12 @@ test('the journal keeps events with their time and gives back a range', () => {
   events.setCallerSource(() => ({ uid: 5, request: 'POST /x' }))
   for (const action of ['create', 'start', 'die']) events.emit(emitted(action))
   assert.deepEqual(
-    events.past(1002n * second, 1003n * second).map((event) => event.Action),
+    events.past(1002n * second, 1004n * second).map((event) => event.Action),
     ['start', 'die'],
   )
   assert.deepEqual(events.past(0n, undefined).length, 3)
   assert.equal(events.past(0n, undefined)[0]?.time, 1001)
+  assert.equal(events.past(0n, undefined)[0]?.timeNano, 1001n * second + 7n)
   assert.equal(database.get('SELECT caller FROM events')?.['caller'], '{"uid":5,"request":"POST /x"}')
 })
 
@@ -68,7 +69,7 @@ test('filters pick events', () => {
     Actor: { ID: 'abcdef', Attributes: { name: 'web', image: 'busybox:latest', tier: 'front' } },
     scope: 'local',
     time: 1,
-    timeNano: 1,
+    timeNano: 1n,
   }
   const passes = (filters: Record<string, string[]>) => eventPasses(event, new Map(Object.entries(filters)))
   for (const filters of [

@@ -5,9 +5,11 @@
  */
 import type { EventSink } from '../containers/ports.ts'
 import type { Clock } from '../lib/clock.ts'
+import { encodeJson } from '../lib/http-json.ts'
 import type { Log } from '../lib/log.ts'
 import type { EventMessage } from '../spec/container-types.ts'
 import { errorCode } from '../spec/errors.ts'
+import { textColumn } from '../store/database.ts'
 import type { Database } from '../store/database.ts'
 import type { Caller } from './server.ts'
 
@@ -56,7 +58,7 @@ export class EventJournal implements EventSink, Disposable {
       Actor: { ID: event.id, Attributes: event.attributes },
       scope: 'local',
       time: Number(timeNs / 1_000_000_000n),
-      timeNano: Number(timeNs),
+      timeNano: timeNs,
     }
     this.#pending.push({ message, timeNs, caller: this.#caller() })
     for (const listener of this.#listeners) listener.push(message)
@@ -68,11 +70,12 @@ export class EventJournal implements EventSink, Disposable {
   past(sinceNs: bigint, untilNs: bigint | undefined): EventMessage[] {
     this.#write()
     const rows = this.#database.all(
-      'SELECT message FROM events WHERE time_ns >= ? AND time_ns <= ? ORDER BY sequence',
+      `SELECT message, CAST(time_ns AS TEXT) AS time FROM events
+       WHERE time_ns >= ? AND time_ns <= ? ORDER BY sequence`,
       sinceNs,
       untilNs ?? 9_000_000_000_000_000_000n,
     )
-    return rows.flatMap((row) => (typeof row['message'] === 'string' ? [decode(row['message'])] : []))
+    return rows.map((row) => decode(textColumn(row, 'message'), BigInt(textColumn(row, 'time'))))
   }
 
   /** Starts listening. Dispose to stop. */
@@ -100,7 +103,7 @@ export class EventJournal implements EventSink, Disposable {
           this.#database.run(
             'INSERT INTO events (time_ns, message, caller) VALUES (?, ?, ?)',
             timeNs,
-            JSON.stringify(message),
+            encodeJson(message),
             caller === undefined ? null : JSON.stringify(caller),
           )
         }
@@ -134,10 +137,11 @@ export class EventJournal implements EventSink, Disposable {
   }
 }
 
-function decode(text: string): EventMessage {
+/** The text's own `timeNano` has lost its last digits. */
+function decode(text: string, timeNs: bigint): EventMessage {
   // Written by the journal alone: the shape is known.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return JSON.parse(text) as EventMessage
+  return { ...(JSON.parse(text) as EventMessage), timeNano: timeNs }
 }
 
 /** A listener's events, oldest first; bounded. */

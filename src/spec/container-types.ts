@@ -194,7 +194,7 @@ export type EventMessage = {
   Actor: { ID: string; Attributes: Record<string, string> }
   scope: string
   time: number
-  timeNano: number
+  timeNano: bigint
 }
 
 /** Answer of `GET /containers/{id}/stats`; field names are the API's, which mixes cases. */

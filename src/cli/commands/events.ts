@@ -42,7 +42,7 @@ function formatter(format: string): (event: EventMessage, text: string) => strin
   try {
     const template = parseTemplate(format)
     // A field that no event has is told of before there is any.
-    template.execute(templateFields(noEvent, JSON.stringify(noEvent)))
+    template.execute(templateFields(noEvent, '{}'))
     return (event, text) => template.execute(templateFields(event, text))
   } catch (error) {
     throw new CliError(`Error parsing format: ${failureOf(error).message}`, { code: 64, cause: error })
@@ -55,7 +55,7 @@ const noEvent: EventMessage = {
   Actor: { ID: '', Attributes: {} },
   scope: '',
   time: 0,
-  timeNano: 0,
+  timeNano: 0n,
 }
 
 function templateFields(event: EventMessage, text: string): GoStruct {
