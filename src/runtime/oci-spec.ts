@@ -3,6 +3,7 @@
  * touches the root file system in two ways only, both through the root-scoped resolver: it reads the user database
  * and makes the working directory. All else is data, so the same bundle runs under crun, runc and others.
  */
+import { encodeJson } from '../lib/http-json.ts'
 import { EngineError } from '../spec/errors.ts'
 import type { HostConfig } from '../spec/container-config.ts'
 import type { OciProcess, OciRlimit, OciSpec } from '../spec/oci-runtime-types.ts'
@@ -137,9 +138,9 @@ export function containerRlimits(
   return ociRlimits(settings.defaultUlimits, hostConfig.Ulimits ?? [], settings.facts.hardLimits)
 }
 
-/** The text of a configuration. JSON numbers are doubles: an unlimited 64-bit value is written out exactly. */
+/** The text of a configuration. Most numbers are doubles: an unlimited 64-bit value is written out exactly. */
 export function serializeOci(value: OciSpec | OciProcess): string {
-  return JSON.stringify(value).replaceAll('18446744073709552000', '18446744073709551615')
+  return encodeJson(value).replaceAll('18446744073709552000', '18446744073709551615')
 }
 
 function seccompAnnotation(filter: SeccompFilter | undefined, settings: OciSettings): Record<string, string> {

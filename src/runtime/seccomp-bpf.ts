@@ -192,8 +192,8 @@ function emitRules(program: Program, { rules, words }: Range, fallback: number):
 function emitCondition(program: Program, condition: Condition, words: 1 | 2): Label[] {
   const offset = 16 + 8 * condition.index
   const masked = condition.op === 'SCMP_CMP_MASKED_EQ'
-  const value = BigInt(Math.round(masked ? (condition.valueTwo ?? 0) : condition.value))
-  const mask = BigInt(Math.round(masked ? condition.value : 0))
+  const value = BigInt(masked ? (condition.valueTwo ?? 0) : condition.value)
+  const mask = BigInt(masked ? condition.value : 0)
   const low = Number(value & 0xffff_ffffn)
   const high = Number((value >> 32n) & 0xffff_ffffn)
   const load = (word: 0 | 1) => {

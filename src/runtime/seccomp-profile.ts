@@ -11,10 +11,12 @@ const filter = z.object({
   arches: z.array(z.string()).nullish(),
   minKernel: z.string().nullish(),
 })
+// A Go uint64. What a double cannot hold exactly comes as a bigint.
+const unsigned64 = z.union([z.number().int().min(0), z.bigint().max(2n ** 64n - 1n)])
 const argument = z.object({
   index: z.number().int().min(0),
-  value: z.number().min(0),
-  valueTwo: z.number().min(0).nullish(),
+  value: unsigned64.default(0),
+  valueTwo: unsigned64.nullish(),
   op: z.string(),
 })
 const rule = z.object({
@@ -67,11 +69,23 @@ const architectures: Readonly<Record<string, { go: string; seccomp: string }>> =
 /** Reads a profile's JSON. Throws Docker's error. */
 export function parseSeccompProfile(text: string): SeccompProfile {
   try {
-    return profile.parse(JSON.parse(text))
+    return profile.parse(parseExact(text))
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : errorMessage(error)
     throw new EngineError('invalid', `Decoding seccomp profile failed: ${reason}`, { cause: error })
   }
+}
+
+/** As `JSON.parse`, with whole numbers beyond 2^53 as bigint. */
+function parseExact(text: string): unknown {
+  // TypeScript's library does not know of the third argument yet.
+  const value: unknown = Reflect.apply(JSON.parse, JSON, [text, exactInteger])
+  return value
+}
+
+function exactInteger(_key: string, value: unknown, { source }: { source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
+  return source !== undefined && /^[0-9]+$/.test(source) ? BigInt(source) : value
 }
 
 /** What of a profile holds for a container. Throws invalid for a profile that contradicts itself. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import koffi from 'koffi'
+import { encodeJson } from '../lib/http-json.ts'
 import { capabilityNames } from '../spec/capabilities.ts'
 import type { OciSeccomp } from '../spec/oci-runtime-types.ts'
 import { readKernelFacts } from '../kernel/host-info.ts'
@@ -254,6 +255,25 @@ test('generated profiles decide every call as libseccomp does', () => {
       round,
       3,
     )
+  }
+})
+
+test('values of 64 bits are exact, in the filter and in what the runtime is given', () => {
+  const most = 2n ** 64n - 1n
+  const text = (value: string, valueTwo = '0') => `{
+    "defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [
+      {"names": ["read"], "action": "SCMP_ACT_ALLOW",
+       "args": [{"index": 0, "value": ${value}, "valueTwo": ${valueTwo}, "op": "SCMP_CMP_EQ"}]}]}`
+  for (const value of [most, most - 1n, 2n ** 53n + 1n, 5n]) {
+    const resolved = resolveSeccomp(parseSeccompProfile(text(String(value), String(value))), subject)
+    const program = compileSeccomp(resolved)!
+    const decide = (first: bigint) =>
+      interpret(program, { arch: 0xc000003e, number: 0, args: [first, 0n, 0n, 0n, 0n, 0n] })
+    assert.deepEqual([decide(value), decide(value - 1n)], [0x7fff0000, 0x50001], String(value))
+    assert.match(encodeJson(resolved), new RegExp(`"value":${value},"valueTwo":${value}}`))
+  }
+  for (const value of ['18446744073709551616', '1.5', '-1', '"1"']) {
+    assert.throws(() => parseSeccompProfile(text(value)), /Decoding seccomp profile failed/, value)
   }
 })
 

@@ -99,8 +99,13 @@ export type OciResources = {
   }
 }
 
-/** Comparison of a system call's argument. */
-export type OciSeccompArgument = { index: number; value: number; valueTwo?: number; op: string }
+/** Comparison of a system call's argument. Values are 64 bits wide, a bigint where a double is not exact. */
+export type OciSeccompArgument = {
+  index: number
+  value: number | bigint
+  valueTwo?: number | bigint
+  op: string
+}
 
 /** `linux.seccomp`. */
 export type OciSeccomp = {
