@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -44,5 +44,26 @@ test('relaxed and durable commits follow each other, and flush() has something t
     assert.equal(other.all('SELECT * FROM settings').length, 3)
   } finally {
     rmSync(root, { recursive: true })
+  }
+})
+
+test('nobody else reads the files, those made by an older version neither', () => {
+  const root = mkdtempSync(join(tmpdir(), 'wharf-database-'))
+  const modes = () => readdirSync(root).map((name) => [name, statSync(join(root, name)).mode & 0o777])
+  const secret = [
+    ['db', 0o600],
+    ['db-shm', 0o600],
+    ['db-wal', 0o600],
+  ]
+  try {
+    {
+      using _new = new Database(join(root, 'db'))
+      assert.deepEqual(modes(), secret)
+    }
+    chmodSync(join(root, 'db'), 0o644)
+    using _old = new Database(join(root, 'db'))
+    assert.deepEqual(modes(), secret)
+  } finally {
+    rmSync(root, { recursive: true, force: true })
   }
 })

@@ -4,7 +4,7 @@
  * and the whole record as JSON. Access is synchronous; a transaction takes well under a millisecond, and a flush of
  * the disk beside it where it must survive a power cut.
  */
-import { constants } from 'node:fs'
+import { chmodSync, closeSync, constants, existsSync, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { migrations } from './migrations.ts'
@@ -23,6 +23,7 @@ export class Database implements Disposable {
   /** Opens or creates the file (`:memory:` for tests) and migrates it to the newest of `steps`. */
   constructor(path: string, steps: readonly string[] = migrations) {
     this.#path = path
+    if (path !== ':memory:') keepToOwner(path)
     this.#sqlite = new DatabaseSync(path)
     this.#sqlite.exec(
       'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;',
@@ -146,4 +147,10 @@ export class Database implements Disposable {
 export function textColumn(row: Row | undefined, column: string): string {
   const value = row?.[column]
   return typeof value === 'string' ? value : ''
+}
+
+/** What containers are told in confidence stands in it. SQLite gives its other files the mode of this one. */
+function keepToOwner(path: string): void {
+  closeSync(openSync(path, 'a', 0o600))
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600)
 }
