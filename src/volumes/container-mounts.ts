@@ -74,7 +74,7 @@ export type ContainerMountParts = {
   /** For mounts of subpaths; it need not survive a reboot. */
   runDirectory: string
   dataRoot: string
-  /** Whom directories made for containers belong to, where that is somebody else. */
+  /** The containers' root, where that is another than the host's: directories made for containers are its. */
   owner?: Owner | undefined
 }
 
@@ -237,7 +237,7 @@ export class ContainerMountService {
       const source =
         stored.subpath === ''
           ? directory
-          : await bindSubpath({ directory, subpath: stored.subpath, what }, slot)
+          : await bindSubpath({ directory, subpath: stored.subpath, what }, slot, this.#parts.owner)
       return {
         ...common,
         point: { ...point, Source: source },
@@ -262,7 +262,11 @@ export class ContainerMountService {
     const source =
       stored.subpath === ''
         ? path
-        : await bindSubpath({ directory: path, subpath: stored.subpath, what: `volume ${name}` }, slot)
+        : await bindSubpath(
+            { directory: path, subpath: stored.subpath, what: `volume ${name}` },
+            slot,
+            this.#parts.owner,
+          )
     // A directory of the engine's own is on its data root, which forbids nothing.
     const options = mountOptions(stored, this.#volumes.isPlain(name) ? undefined : path)
     return { ...common, type: 'bind', source, options }

@@ -1,5 +1,5 @@
 /** What stands behind a mount when a container starts: sources that exist, subpaths, and content from the image. */
-import { chown, mkdir, readdir, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
+import { chmod, chown, lchown, mkdir, readdir, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { mount, mountFlags, unmount } from '../kernel/mount.ts'
 import { mountHolding } from '../kernel/mount-table.ts'
@@ -40,7 +40,8 @@ async function makeDirectories(path: string, owner: Owner | undefined): Promise<
     await makeDirectories(dirname(path), owner)
     await mkdir(path)
   }
-  if (owner !== undefined) await chown(path, owner.uid, owner.gid)
+  // Not where a link leads: a container may have put one in its place.
+  if (owner !== undefined) await lchown(path, owner.uid, owner.gid)
 }
 
 /** moby daemon/oci_linux.go: a bind can only share what its source's mount shares. */
@@ -122,11 +123,13 @@ export async function copyUp(
 
 /**
  * A path below a directory as a mount of our own at `slot`: resolved once, inside the directory, so that a container
- * that shares it cannot swap the path for a link to the host before the runtime looks.
+ * that shares it cannot swap the path for a link to the host before the runtime looks. `owner` is the containers' root,
+ * where that is another than the host's.
  */
 export async function bindSubpath(
   base: { directory: string; subpath: string; what: string },
   slot: string,
+  owner?: Owner,
 ): Promise<string> {
   const { directory, subpath, what } = base
   const missing = (reason: string, cause?: unknown) =>
@@ -135,8 +138,7 @@ export async function bindSubpath(
     })
   try {
     using file = openInRoot(directory, subpath, openFlags.O_PATH)
-    // Containers' root may be another than the host's: it must come through.
-    await mkdir(dirname(slot), { recursive: true, mode: 0o711 })
+    await makeSlotDirectory(dirname(slot), owner)
     const isDirectory = (await stat(file.path)).isDirectory()
     await (isDirectory ? mkdir(slot, { recursive: true }) : writeFile(slot, ''))
     // The descriptor itself is the source: a bind of its /proc link is a bind of the very file.
@@ -147,6 +149,16 @@ export async function bindSubpath(
     if (code === 'ENOENT') throw missing('no such file or directory', error)
     if (code === 'ELOOP' || code === 'ENOTDIR') throw missing(errorMessage(error), error)
     throw error
+  }
+}
+
+/** Whatever lies there is behind the doors of its own place no more: nobody comes through but the two roots. */
+async function makeSlotDirectory(directory: string, owner: Owner | undefined): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  if (owner === undefined) return
+  for (const path of [dirname(directory), directory]) {
+    await chown(path, 0, owner.gid)
+    await chmod(path, 0o710)
   }
 }
 

@@ -16,7 +16,7 @@ import {
   readlinkSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { HostConfig } from '../../../src/spec/container-config.ts'
 import { containerId } from '../../../src/spec/ids.ts'
@@ -262,6 +262,7 @@ test('a subpath is bound by what it is, and cannot lead out of the volume', asyn
   const { mounts } = await fixture.prepare(id, mountOf('in/side'))
   const [resolved] = await fixture.mounts.activate(id, mounts, fixture.rootfs)
   assert.equal(readFileSync(join(resolved!.source, 'f'), 'utf8'), 'x')
+  assert.equal(statSync(dirname(resolved!.source)).mode & 0o777, 0o700, 'nobody else comes through')
   await fixture.mounts.deactivate(id, mounts)
   assert.ok(!existsSync(resolved!.source))
   for (const path of ['out', 'missing']) {
