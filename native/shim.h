@@ -46,7 +46,7 @@ struct options {
   unsigned log_max_files;
   size_t log_buffer; /* non-blocking when not 0 */
   char **runtime_argv;
-  const char *oom_score;      /* of the runtime and what it starts; NULL for the keeper's own */
+  const char *oom_score;      /* of the runtime and what it starts, in a user namespace; NULL without one */
   uint64_t hard_limits[16];   /* by RLIMIT_ number: what the runtime may raise its limits to; 0 for the keeper's own */
 };
 

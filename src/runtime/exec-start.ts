@@ -49,9 +49,10 @@ export async function startExec(
     availableCapabilities: place.availableCapabilities,
   })
   writeFileSync(join(directory, 'process.json'), serializeOci(process), { mode: 0o600 })
-  const oomScoreAdj = place.spec.annotations[oomScoreAnnotation]
-  const preparation =
-    oomScoreAdj === undefined ? undefined : hostPreparation(Number(oomScoreAdj), process.rlimits)
+  const isRemapped = place.spec.linux.uidMappings !== undefined
+  const preparation = isRemapped
+    ? hostPreparation(Number(place.spec.annotations[oomScoreAnnotation]), process.rlimits)
+    : undefined
   const watch = undo.use(await place.launcher.launch({ ...execSettings(start, place), preparation }))
   signal.throwIfAborted()
   watch.go()

@@ -642,6 +642,36 @@ describe('a daemon that remaps', () => {
     assert.equal(await run('images -q far'), '')
   })
 
+  test("the host's files stay the host's: standard streams are given to the container", async () => {
+    const script = 'stat -c %u /dev/null; cat; cat /dev/stdin; echo x 2>&- >&0 || echo sealed'
+    for (const flags of ['--name plain', '--runtime runc --name plain']) {
+      assert.match(await run(`run ${flags} busybox sh -c`, script), /^65534/)
+      await run('rm plain')
+    }
+    await run('run -d -t --name plain busybox sleep 1000')
+    await run('exec plain true')
+    await run('exec -d plain true')
+    assert.equal(owner('/dev/null'), '0:0')
+    await run('rm -f plain')
+  })
+
+  test('only root and the root of containers come through to what is mounted of a volume', async () => {
+    await inside('-v hidden:/v busybox mkdir /v/sub')
+    await run('run -d --name part --mount type=volume,src=hidden,dst=/p,volume-subpath=sub busybox sleep 1000')
+    const mounts = join(daemon.names.root, 'run/mounts')
+    for (const path of [mounts, join(mounts, await run('inspect -f {{.Id}} part'))]) {
+      assert.equal(owner(path), `0:${gid0}`)
+      assert.equal(statSync(path).mode & 0o777, 0o710)
+    }
+    await run('rm -f part')
+  })
+
+  test('an annotation of that name means nothing to a container with the ids of the host', async () => {
+    await run('run -d --name noted --userns=host --annotation io.wharf.oom-score=900 busybox sleep 1000')
+    assert.equal(await run('exec noted cat /proc/self/oom_score_adj'), '0')
+    await run('rm -f noted')
+  })
+
   test('runc runs containers as well', async () => {
     assert.deepEqual((await inside('--runtime runc busybox cat /proc/self/uid_map')).split(/\s+/), [
       '0',
