@@ -79,6 +79,8 @@ export class Unpacker implements Disposable {
   }
 
   #entry(header: TarHeader): void {
+    // One that cannot be is refused before anything is made, or makes room.
+    this.#owner(header)
     const name = cleanName(header.name)
     const path = name === '' ? this.#options.directory : joined(this.#options.directory, name)
     // Looking first would cost as much as all the rest: most entries are new, and their directories there.
