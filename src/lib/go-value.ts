@@ -3,6 +3,7 @@
  * whole number an int. What JSON cannot say has a class: a struct (whose missing fields are errors), a typed nil,
  * a float that happens to be whole, an array of bytes.
  */
+import { encodeBigint } from './json-bigint.ts'
 import { goGeneral } from './units.ts'
 import { quoteGo } from './go-quote.ts'
 
@@ -151,6 +152,6 @@ export function goJson(value: unknown): string {
   if (Array.isArray(value) && value.some((item) => item instanceof GoStruct && item.encode !== undefined)) {
     return `[${value.map((item: unknown) => goJson(item)).join(',')}]`
   }
-  const text = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? Number(part) : part))
+  const text = JSON.stringify(value, encodeBigint)
   return (text ?? 'null').replaceAll(/[\u2028\u2029]/g, (character) => escaped[character] ?? character)
 }

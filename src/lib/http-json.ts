@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { EngineError } from '../spec/errors.ts'
 import { decodeGo } from '../spec/go-json.ts'
 import { describeSyntaxError } from './http-json-syntax.ts'
+import { encodeBigint } from './json-bigint.ts'
 
 /** A value as one line of JSON. 64-bit counters may be bigint. Line separators are escaped, as Go does. */
 export function encodeJson(value: unknown): string {
@@ -31,14 +32,6 @@ export function encodeJsonForHtml(value: unknown): string {
 }
 
 const htmlEscapes: Record<string, string> = { '<': '\\u003c', '>': '\\u003e', '&': '\\u0026' }
-
-// TypeScript's library does not know JSON.rawJSON yet.
-const rawJson: unknown = Reflect.get(JSON, 'rawJSON')
-
-function encodeBigint(_key: string, value: unknown): unknown {
-  if (typeof value !== 'bigint') return value
-  return typeof rawJson === 'function' ? Reflect.apply(rawJson, JSON, [value.toString()]) : Number(value)
-}
 
 /** Parses a request body. Throws `invalid` with Go's words. */
 export function parseJson(text: string): unknown {
