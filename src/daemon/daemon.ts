@@ -62,8 +62,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
   await using stack = new AsyncDisposableStack()
   const ids = remappedIds(settings.text('userns-remap'), log.child('users'))
-  stack.use(lockDataRoot(configuredRoot))
-  const dataRoot = ids === undefined ? configuredRoot : remappedDataRoot(configuredRoot, rootOwner(ids))
+  const owner = rootOwner(ids)
+  stack.use(lockDataRoot(configuredRoot, owner.gid))
+  const dataRoot = ids === undefined ? configuredRoot : remappedDataRoot(configuredRoot, owner)
   stack.use(writePidFile(settings.text('pidfile', defaultPaths.pidFile)))
   mkdirSync(execRoot, { recursive: true, mode: 0o711 })
   const database = stack.use(new Database(join(dataRoot, 'wharf.db')))

@@ -17,9 +17,12 @@ import type { Owner } from '../lib/id-mapping.ts'
 import type { Database } from '../store/database.ts'
 import { EngineError } from '../spec/errors.ts'
 
-/** Makes and locks a data root until disposed. Throws `conflict` when another daemon works in it. */
-export function lockDataRoot(directory: string): Disposable {
-  // Containers' users must be able to pass through to what is theirs; nobody else may list it.
+/**
+ * Makes and locks a data root until disposed. Nobody but root and the group `gid`, of the containers' root, may pass
+ * through: programs of containers lie in it that would be root's to whoever reaches them. Throws `conflict` when another
+ * daemon works in it.
+ */
+export function lockDataRoot(directory: string, gid: number): Disposable {
   mkdirSync(directory, { recursive: true, mode: 0o711 })
   const path = join(directory, 'wharfd.lock')
   if (!existsSync(path)) writeFileSync(path, '', { mode: 0o600 })
@@ -29,6 +32,8 @@ export function lockDataRoot(directory: string): Disposable {
     throw new EngineError('conflict', `another wharfd (process ${owner}) works in ${directory}`)
   }
   writeFileSync(path, `${process.pid}\n`)
+  chownSync(directory, 0, gid)
+  chmodSync(directory, 0o710)
   return lock
 }
 
@@ -37,7 +42,6 @@ export function lockDataRoot(directory: string): Disposable {
  * configured, which only the two roots may pass through. Throws `invalid` where the containers' root cannot reach it.
  */
 export function remappedDataRoot(directory: string, { uid, gid }: Owner): string {
-  chmodSync(directory, 0o711)
   const root = join(directory, `${uid}.${gid}`)
   for (const path of [root, join(root, 'containers'), join(root, 'layers')]) {
     mkdirSync(path, { recursive: true, mode: 0o710 })

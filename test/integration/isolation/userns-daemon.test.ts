@@ -1,6 +1,6 @@
 /** `userns-remap`: the setting, storage drivers, and what outlives a daemon. */
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdtempSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { ownEtc } from '../../fixtures/own-etc.ts'
@@ -89,6 +89,8 @@ test('each mapping has a store of its own, and going back brings all back', asyn
   await daemon.stop()
   daemon.setFlag('--userns-remap', '')
   await daemon.start()
+  assert.equal(owner(daemon.dataRoot), '0:0')
+  assert.equal(statSync(daemon.dataRoot).mode & 0o7777, 0o710)
   assert.equal(await docker(daemon, ['ps -a --format {{.Names}}']), 'plain')
   assert.equal(await docker(daemon, ['inspect -f {{.State.Status}} plain']), 'exited')
   await docker(daemon, ['start plain'])

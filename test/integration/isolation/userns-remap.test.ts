@@ -44,8 +44,10 @@ describe('a daemon that remaps', () => {
     const info = JSON.parse(await run('info --format', '{{json .}}')) as Record<string, unknown>
     assert.equal(info['DockerRootDir'], store())
     assert.ok((info['SecurityOptions'] as string[]).includes('name=userns'))
-    assert.equal(owner(store()), `0:${gid0}`)
-    assert.equal(statSync(store()).mode & 0o7777, 0o710)
+    for (const path of [daemon.dataRoot, store()]) {
+      assert.equal(owner(path), `0:${gid0}`)
+      assert.equal(statSync(path).mode & 0o7777, 0o710)
+    }
     assert.ok(!existsSync(join(daemon.dataRoot, 'wharf.db')))
   })
 
