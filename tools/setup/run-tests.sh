@@ -12,6 +12,7 @@ case "$part" in
     exec node --test --test-isolation=none "${files[@]}"
     ;;
   integration | conformance)
+    bash tools/setup/build-native.sh
     bash tools/setup/build-cli.sh
     [ ${#files[@]} -gt 0 ] || mapfile -t files < <(find "test/$part" -name '*.test.ts' | sort)
     exec node tools/run-tests.ts "${files[@]}"
