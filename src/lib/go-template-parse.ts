@@ -12,7 +12,8 @@ type Ending = 'end' | 'else' | 'eof'
 
 function showToken(token: Token): string {
   if (token.kind === 'eof') return 'EOF'
-  if (token.kind === 'keyword') return `<${token.value}>`
+  // The dot and nil are among Go's keywords.
+  if (['keyword', 'dot', 'nil'].includes(token.kind)) return `<${token.value}>`
   const { value } = token
   return value.length > 10 ? `${JSON.stringify(value.slice(0, 10))}...` : JSON.stringify(value)
 }

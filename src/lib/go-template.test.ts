@@ -71,6 +71,8 @@ const syntaxErrors: [string, string][] = [
   ['{{.', 'illegal number syntax: "."'],
   ['{{foo}}', 'function "foo" not defined'],
   ['{{end}}', 'unexpected {{end}}'],
+  ['{{.A.}}', 'unexpected <.> in operand'],
+  ['{{json.}}', 'unexpected <.> in operand'],
   ['{{if}}x{{end}}', 'missing value for if'],
   ['{{if .A}}', 'unexpected EOF'],
   ['{{"a}}', 'unterminated quoted string'],
