@@ -7,11 +7,12 @@ import { stat } from 'node:fs/promises'
 import { enterMountView } from '../kernel/mount-view.ts'
 import { writeWaiting } from '../kernel/waiting-io.ts'
 import { decompress } from '../lib/decompress.ts'
+import { fileErrorMessage } from '../lib/file-error.ts'
 import { chunkHead, chunkTail, lastChunk } from '../lib/http-chunks.ts'
 import { rootOwner } from '../lib/id-mapping.ts'
 import { fsPath } from '../lib/path-bytes.ts'
 import { serveJobs, type JobContext } from '../lib/worker-jobs.ts'
-import { EngineError, errorCode, errorMessage } from '../spec/errors.ts'
+import { EngineError, errorCode } from '../spec/errors.ts'
 import { InputBytes } from './archive-input.ts'
 import type { ArchiveInput, ArchiveJob, ArchiveOutput, ArchiveResult } from './archive-job.ts'
 import { packPath, packRoot } from './archive-pack.ts'
@@ -37,7 +38,7 @@ serveJobs(async (job: ArchiveJob, context: JobContext): Promise<ArchiveResult> =
   } catch (error) {
     if (error instanceof SuppressedError) return await end(error)
     const kind = error instanceof EngineError ? error.kind : 'internal'
-    return { kind: 'failed', error: { kind, code: errorCode(error) ?? '', message: errorMessage(error) } }
+    return { kind: 'failed', error: { kind, code: errorCode(error) ?? '', message: fileErrorMessage(error) } }
   } finally {
     try {
       await input?.close()

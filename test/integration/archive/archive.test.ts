@@ -188,6 +188,9 @@ test('what is not there is answered as Docker words it', async () => {
     kind: 'invalid',
     message: 'extraction point is not a directory',
   })
+  const notDirectory = { kind: 'internal', message: 'lstat /etc/passwd/: not a directory' }
+  await assert.rejects(archives.stat(of(), '/etc/passwd/'), notDirectory)
+  await assert.rejects(contentOf('/etc/passwd/'), notDirectory)
 })
 
 test('volumes lie over the root; read-only ones and read-only roots refuse', async () => {
