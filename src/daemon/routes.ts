@@ -78,7 +78,7 @@ export function buildRoutes(parts: RoutesParts): Route[] {
     ...networkRoutes(rooms.networks.service, engine),
     ...imageLoadRoutes(rooms.files.service),
     ...registryRoutes(rooms.files.registry),
-    ...imageRoutes(rooms.files.service, commitsOf(engine, rooms.files.service), rooms.files.registry),
+    ...imageRoutes(rooms.files.service, commitsOf(engine, rooms.files.service), rooms.files.registry, events),
   ]
 }
 

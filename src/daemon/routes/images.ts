@@ -12,6 +12,7 @@ import type {
 import { decodeJson } from '../../lib/http-json.ts'
 import { sendAll } from '../../lib/output.ts'
 import { released } from '../../lib/release-buffer.ts'
+import type { EventJournal } from '../events.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Route } from '../router.ts'
 import { adaptImageInspect, adaptImageList } from '../versions-image.ts'
@@ -99,6 +100,7 @@ export function imageRoutes(
   images: ImageOperations,
   commits: Committing | undefined,
   registry: Pulling,
+  events: Pick<EventJournal, 'emit'>,
 ): Route[] {
   const notYet = (what: string) => () => {
     throw new EngineError('notImplemented', `${what} is not supported yet`)
@@ -147,7 +149,11 @@ export function imageRoutes(
     {
       method: 'POST',
       path: '/build/prune',
-      handle: (x) => x.sendJson(200, { CachesDeleted: null, SpaceReclaimed: 0 }),
+      handle: (x) => {
+        // Nothing is built here, so there is no cache; a prune is told of all the same.
+        events.emit({ type: 'builder', action: 'prune', id: '', attributes: { reclaimed: '0' } })
+        x.sendJson(200, { CachesDeleted: null, SpaceReclaimed: 0 })
+      },
     },
     { method: 'POST', path: '/build/cancel', handle: notYet('building images') },
     { method: 'POST', path: '/commit', handle: (x) => commit(commits, x) },

@@ -108,6 +108,16 @@ test('SIGHUP reloads what may change and tells the journal; a bad file changes n
   assert.deepEqual((await info())['Labels'], ['b=2'])
 })
 
+test('a prune of the build cache is told of, though there is none', async () => {
+  await using daemon = new DaemonFixture()
+  await daemon.start(['-H', `unix://${daemon.socket}`, '--config-file', daemon.configFile({})])
+  const pruned = await daemon.call('POST', '/build/prune')
+  assert.deepEqual(json(pruned.body), { CachesDeleted: null, SpaceReclaimed: 0 })
+  const past = await daemon.call('GET', `/events?since=0&until=${Math.ceil(Date.now() / 1000) + 1}`)
+  const { Type: type, Action: action, Actor: actor } = json(past.body)
+  assert.deepEqual([type, action, actor], ['builder', 'prune', { ID: '', Attributes: { reclaimed: '0' } }])
+})
+
 test('SIGHUP changes the runtimes that there are, and the default one', async () => {
   await using daemon = new DaemonFixture()
   const config = daemon.configFile({})
