@@ -23,6 +23,7 @@ type Plan = {
   config: ContainerConfig
   hostConfig: HostConfig
   image: ResolvedImage | undefined
+  readOnlyNonRecursive: boolean
   warnings: string[]
 }
 
@@ -92,7 +93,8 @@ function makePlan(core: Core, request: ContainerCreateRequest, platform: string)
   const config = mergeImageConfig(request.config, image?.config)
   validateConfig(config)
   config.Hostname = hostnameFor(config, hostConfig, { id, host: core.host.hostname })
-  return { id, config, hostConfig, image, warnings }
+  const readOnlyNonRecursive = request.readOnlyNonRecursive ?? false
+  return { id, config, hostConfig, image, readOnlyNonRecursive, warnings }
 }
 
 function findImage(core: Core, reference: string, platform: Platform | undefined): ResolvedImage | undefined {
@@ -102,7 +104,7 @@ function findImage(core: Core, reference: string, platform: Platform | undefined
 /** Makes directory, writable layer and volumes side by side, each with its undoing. */
 async function makeFiles(
   core: Core,
-  { id, hostConfig, config, image }: Plan,
+  { id, hostConfig, config, image, readOnlyNonRecursive }: Plan,
   undo: AsyncDisposableStack,
 ): Promise<{ mounts: StoredMount[]; warnings: string[] }> {
   const directory = core.directoryOf(id)
@@ -122,7 +124,8 @@ async function makeFiles(
   }
   const makeMounts = async () => {
     const volumes = Object.keys(config.Volumes ?? {})
-    const prepared = await core.ports.mounts.prepare({ id, hostConfig, volumes, volumesFrom })
+    const request = { id, hostConfig, volumes, volumesFrom, readOnlyNonRecursive }
+    const prepared = await core.ports.mounts.prepare(request)
     undo.defer(() => prepared.undo())
     return prepared
   }

@@ -178,6 +178,8 @@ export interface ContainerMounts {
     volumes: string[]
     /** Mount points of the containers named by `--volumes-from`, with their mode (`ro`, `rw` or empty). */
     volumesFrom: { mounts: MountPoint[]; mode: string }[]
+    /** Read-only binds leave what is mounted below them writable. */
+    readOnlyNonRecursive?: boolean
   }): Promise<PreparedMounts>
   /** At start, with the root file system mounted: makes sources ready, copies up image content, mounts drivers. */
   activate(id: ContainerId, mounts: StoredMount[], rootfs: string): Promise<ResolvedMount[]>

@@ -1,4 +1,5 @@
 /** Answers about images in the shape of the client's version of the API. */
+import { zeroTime } from '../lib/clock.ts'
 import type { ImageInspect, ImageSummary } from '../spec/image-types.ts'
 
 /** The client's version of a list of images. */
@@ -49,7 +50,10 @@ export function adaptImageInspect(image: ImageInspect, version: number): object 
   for (const [name, value] of Object.entries({ Parent, Comment, DockerVersion, Author })) {
     if (version < 52 || (value !== undefined && value !== '')) answer[name] = value ?? ''
   }
-  if (version < 44) answer['VirtualSize'] = image.Size
+  if (version < 44) {
+    answer['VirtualSize'] = image.Size
+    answer['Created'] ??= zeroTime
+  }
   if (version < 45) {
     // Older clients look here for the volumes of the image (docker-compose 1 does whenever it recreates).
     answer['Container'] = ''

@@ -23,20 +23,26 @@ function isUserDefined(mode: string): boolean {
   return mode !== 'bridge' && mode !== 'host' && mode !== 'none' && !mode.startsWith('container:')
 }
 
-/** The settings of the network that the container's mode names; made when there are none. */
-function mainEndpoint(request: ContainerCreateRequest): EndpointSettings {
+/**
+ * The settings of the network that the container's mode names; made when there are none. Before 1.44 there was but one,
+ * whatever its name. Since then settings under other names alone may be of the same network by its id: Docker refuses
+ * them (`invalid`), for `purpose`.
+ */
+function mainEndpoint(request: ContainerCreateRequest, version: number, purpose: string): EndpointSettings {
   const mode = request.hostConfig.NetworkMode
   request.networkingConfig.EndpointsConfig ??= {}
   const endpoints = request.networkingConfig.EndpointsConfig
-  const name = endpoints[mode] === undefined ? (onlyName(endpoints) ?? mode) : mode
+  const [first] = Object.keys(endpoints)
+  if (version >= 44 && first !== undefined && endpoints[mode] === undefined) {
+    throw new EngineError(
+      'invalid',
+      `${purpose}: HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks`,
+    )
+  }
+  const name = version < 44 ? (first ?? mode) : mode
   const settings = endpoints[name] ?? EndpointSettings.parse({})
   endpoints[name] = settings
   return settings
-}
-
-function onlyName(endpoints: Record<string, unknown>): string | undefined {
-  const names = Object.keys(endpoints)
-  return names.length === 1 ? names[0] : undefined
 }
 
 function adaptMacAddress(request: ContainerCreateRequest, version: number): string[] {
@@ -55,7 +61,8 @@ function adaptMacAddress(request: ContainerCreateRequest, version: number): stri
     throw new EngineError('invalid', 'conflicting options: mac-address and the network mode')
   }
   if (version < 52 && joinsNetwork) {
-    const endpoint = mainEndpoint(request)
+    const purpose = 'unable to migrate container-wide MAC address to a specific network'
+    const endpoint = mainEndpoint(request, version, purpose)
     if (version >= 44 && endpoint.MacAddress !== '' && endpoint.MacAddress !== address) {
       throw new EngineError(
         'invalid',
@@ -97,7 +104,7 @@ function adaptSysctls(request: ContainerCreateRequest, version: number): string[
     options.push(`net.${match[1]}.${match[2]}.IFNAME.${match[4]}=${value}`)
   }
   if (moved.length === 0) return []
-  const endpoint = mainEndpoint(request)
+  const endpoint = mainEndpoint(request, version, `unable to find a network for sysctl ${moved[0]}`)
   const setting = options.join(',')
   const before = endpoint.DriverOpts?.[endpointSysctls]
   endpoint.DriverOpts = {

@@ -29,8 +29,12 @@ export function adaptCreateRequest(
   }
   if (version < 41 && hostConfig.CgroupnsMode === '' && !host.cgroupUnified) hostConfig.CgroupnsMode = 'host'
   if (version < 42) hostConfig.ConsoleSize = null
+  else hostConfig.KernelMemory = 0
   if (version < 43) hostConfig.Annotations = null
-  if (version < 44 && request.config.Healthcheck !== null) request.config.Healthcheck.StartInterval = 0
+  if (version < 44) {
+    if (request.config.Healthcheck !== null) request.config.Healthcheck.StartInterval = 0
+    request.readOnlyNonRecursive = true
+  }
   if (version >= 52) hostConfig.KernelMemoryTCP = 0
   adaptMounts(hostConfig, version)
   if ((hostConfig.PidsLimit ?? 1) <= 0) hostConfig.PidsLimit = null
@@ -67,8 +71,6 @@ function adaptMounts(hostConfig: HostConfig, version: number): void {
       if (bind?.ReadOnlyForceRecursive === true) {
         throw new EngineError('invalid', 'BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer')
       }
-      // Read-only mounts were not recursive before this version.
-      if (bind !== null) bind.ReadOnlyNonRecursive = true
     }
     if (version < 45 && (mount.VolumeOptions?.Subpath ?? '') !== '') {
       throw new EngineError('invalid', 'VolumeOptions.Subpath needs API v1.45 or newer')
@@ -102,18 +104,15 @@ function volumeDriverWarning(hostConfig: HostConfig, version: number): string[] 
   ]
 }
 
-// An empty list of bindings meant "any host port" before 1.53, and means "not published" since.
+/** An empty list of bindings means "any host port"; Docker means to end that, and has warned of it since 1.52. */
 function adaptPortBindings(hostConfig: HostConfig, version: number): string[] {
   const ports = hostConfig.PortBindings
   if (ports === null) return []
   const empty = Object.keys(ports).filter((port) => (ports[port] ?? []).length === 0)
-  for (const port of empty) {
-    if (version > 52) delete ports[port]
-    else ports[port] = [{ HostIp: '', HostPort: '' }]
-  }
-  if (version !== 52 || empty.length === 0) return []
+  for (const port of empty) ports[port] = [{ HostIp: '', HostPort: '' }]
+  if (version < 52 || empty.length === 0) return []
   return [
-    `Following container port(s) have an empty list of port-bindings: ${empty.join(', ')}. Starting with API 1.53, such bindings will be discarded.`,
+    `Following container port(s) have an empty list of port-bindings: ${empty.join(', ')}. Such bindings will be discarded in a future version.`,
   ]
 }
 

@@ -247,6 +247,8 @@ export type ContainerCreateRequest = {
   config: ContainerConfig
   hostConfig: HostConfig
   networkingConfig: NetworkingConfig
+  /** Read-only binds leave what is mounted below them writable, as all did before API 1.44. */
+  readOnlyNonRecursive?: boolean
 }
 
 /** Body of `POST /containers/{id}/exec`. */

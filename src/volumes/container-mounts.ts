@@ -49,6 +49,8 @@ export type MountsRequest = {
   hostConfig: HostConfig
   volumes: string[]
   volumesFrom: { mounts: MountPoint[]; mode: string }[]
+  /** Read-only binds leave what is mounted below them writable. */
+  readOnlyNonRecursive?: boolean
 }
 
 /** Outcome of `prepare`. */
@@ -94,7 +96,7 @@ export class ContainerMountService {
     for (const { mounts: points, mode } of request.volumesFrom) {
       this.#takeOver(request.id, points, { mode, mounts, undo })
     }
-    const asked = await parseRequest(request.hostConfig, this.#parts.dataRoot)
+    const asked = await parseRequest(request, this.#parts.dataRoot)
     for (const parsed of asked) {
       mounts.set(parsed.destination, await this.#store(request.id, parsed, undo))
     }
@@ -301,7 +303,10 @@ export class ContainerMountService {
 }
 
 /** All mounts of a host configuration, each destination once. Throws invalid. */
-async function parseRequest(hostConfig: HostConfig, dataRoot: string): Promise<ParsedMount[]> {
+async function parseRequest(
+  { hostConfig, readOnlyNonRecursive = false }: MountsRequest,
+  dataRoot: string,
+): Promise<ParsedMount[]> {
   const parsed = (hostConfig.Binds ?? []).map((text) => parseBind(text, hostConfig.VolumeDriver))
   for (const asked of hostConfig.Mounts ?? []) {
     const each = parseMount(asked)
@@ -310,6 +315,7 @@ async function parseRequest(hostConfig: HostConfig, dataRoot: string): Promise<P
     }
     parsed.push(each)
   }
+  if (readOnlyNonRecursive) for (const each of parsed) if (each.type === 'bind') each.readonlyDepth = 'top'
   for (const [index, each] of parsed.entries()) {
     const checked = checkDaemonRoot(each, dataRoot)
     // As Docker: what it adds itself only where the source's mount can be followed.

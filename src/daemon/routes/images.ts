@@ -161,6 +161,10 @@ export function imageRoutes(
 }
 
 async function list(images: ImageOperations, x: Exchange): Promise<void> {
+  const manifests = x.version >= 47 && x.flag('manifests')
+  if (x.version >= 54 && x.flag('identity') && !manifests) {
+    throw new EngineError('invalid', 'conflicting options: identity requires manifests=1')
+  }
   const filters = new Map(x.filters())
   // Before 1.41 a single name could be given beside the filters.
   if (x.version < 41 && x.text('filter') !== '') filters.set('reference', [x.text('filter')])
@@ -168,7 +172,7 @@ async function list(images: ImageOperations, x: Exchange): Promise<void> {
     all: x.flag('all'),
     filters,
     sharedSize: x.version >= 42 && x.flag('shared-size'),
-    manifests: x.version >= 47 && x.flag('manifests'),
+    manifests,
   })
   x.sendJson(200, adaptImageList(summaries, x.version))
 }
@@ -195,6 +199,18 @@ function platformsOf(x: Exchange, parameter = 'platform'): Platform[] {
     .map((text) => parsePlatform(text))
 }
 
+/** The platforms that an archive is to have: none could be chosen before 1.48, one alone before 1.52. Throws `invalid`. */
+function archivePlatforms(x: Exchange): Platform[] {
+  if (x.version < 48) return []
+  if (x.version < 52 && x.query.getAll('platform').length > 1) {
+    throw new EngineError(
+      'invalid',
+      'multiple platform parameters are not supported in this API version; use API version 1.52 or later',
+    )
+  }
+  return platformsOf(x)
+}
+
 function parsePlatform(text: string): Platform {
   let value: unknown
   try {
@@ -215,7 +231,7 @@ function parsePlatform(text: string): Platform {
 
 async function save(images: ImageOperations, x: Exchange, names: string[]): Promise<void> {
   const wanted = names.flatMap((name) => name.split(',')).filter((name) => name !== '')
-  const tar = await images.save(wanted, platformsOf(x), x.signal)
+  const tar = await images.save(wanted, archivePlatforms(x), x.signal)
   x.startStream('application/x-tar')
   await sendAll(tar, x.response)
 }
@@ -250,7 +266,7 @@ function bodyOf(x: Exchange): AsyncIterable<Buffer> {
 }
 
 async function load(images: Pick<ImageOperations, 'load'>, x: Exchange): Promise<void> {
-  const options = { quiet: x.flag('quiet', true), platforms: x.version >= 48 ? platformsOf(x) : [] }
+  const options = { quiet: x.flag('quiet', true), platforms: archivePlatforms(x) }
   await withProgress(x, (report) => images.load(bodyOf(x), { ...options, report }, x.signal))
   // What was not wanted of the body must not be taken for the next request.
   x.request.resume()

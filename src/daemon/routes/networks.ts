@@ -92,7 +92,6 @@ async function connect(engine: ContainerEngine, x: Exchange): Promise<void> {
   const request = await x.json(connectRequest, 'ConnectRequest')
   const settings = request.EndpointConfig ?? EndpointSettings.parse({})
   if (x.version < 48) settings.GwPriority = 0
-  if (x.version < 54) settings.MacAddress = ''
   await engine.connectNetwork(request.Container, x.name, settings)
   x.sendStatus(200)
 }

@@ -84,7 +84,7 @@ async function push(registry: RegistryOperations, x: Exchange): Promise<void> {
 
 async function attestations(registry: RegistryOperations, x: Exchange): Promise<void> {
   if (x.query.getAll('platform').length > 1) {
-    throw new EngineError('invalid', 'multiple platforms are not supported')
+    throw new EngineError('invalid', 'only one platform value is currently supported')
   }
   const query = {
     platform: platformOf(x),

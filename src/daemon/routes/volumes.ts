@@ -25,7 +25,7 @@ export function volumeRoutes(volumes: VolumeOperations): Route[] {
       path: '/volumes/create',
       handle: async (x) => {
         const request = await x.json(VolumeCreate, 'CreateOptions')
-        if (request.ClusterVolumeSpec !== null) {
+        if (x.version >= 42 && request.ClusterVolumeSpec !== null) {
           throw new EngineError(
             'unavailable',
             'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
