@@ -118,6 +118,10 @@ export function containerList(options: { truncate: boolean; size: boolean }): Li
       Ports: { header: 'PORTS', value: ({ Ports }) => displayPorts(Ports) },
       State: { header: 'STATE', value: ({ State }) => State },
       Status: { header: 'STATUS', value: ({ Status }) => Status },
+      HealthStatus: {
+        header: 'HEALTH STATUS',
+        value: ({ Health }) => (Health === undefined || Health.Status === 'none' ? '' : Health.Status),
+      },
       Size: { header: 'SIZE', value: sizeText },
       Labels: { header: 'LABELS', value: ({ Labels }) => joinLabels(Labels) },
       Label: {
