@@ -110,7 +110,8 @@ function length(value: unknown): number {
   if (Array.isArray(value)) return value.length
   if (isGoMap(value)) return Object.keys(value).length
   if (value === null || value === undefined) throw new Error('len of nil pointer')
-  throw new Error(`len of type ${goType(value)}`)
+  // Go looks through pointers first.
+  throw new Error(`len of type ${goType(value).replace(/^\*/, '')}`)
 }
 
 const htmlEscapes: Record<string, string> = {

@@ -128,6 +128,7 @@ test('structs know their fields, call their methods and print as structs', () =>
   assert.throws(() => run('{{.Foo}}'), {
     message: 'template: :1:2: executing "" at <.Foo>: can\'t evaluate field Foo in type *x.Row',
   })
+  assert.throws(() => run('{{len .}}'), /error calling len: len of type x\.Row/)
   assert.throws(() => run('{{.Health.Status}}'), /nil pointer evaluating \*x\.Health\.Status/)
 })
 
