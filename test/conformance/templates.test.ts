@@ -50,6 +50,7 @@ const examples: readonly (readonly [words: string, ...templates: string[]])[] = 
     'table {{.ID}}\\t{{.Repository}}\\t{{.Tag}}',
     'table {{.Repository}}\\t{{.Tag}}\\t{{.ID}}\\t{{.CreatedAt}}\\t{{.Size}}',
     '{{ json . }}',
+    '{{len .}}',
   ],
   ['history --no-trunc busybox', '{{.ID}}: {{.CreatedAt}}', 'table {{.ID}}\\t{{.Size}}\\t{{.Comment}}'],
   ['image inspect busybox', '{{.Os}}/{{.Architecture}}', '{{json .RootFS}}', '{{.RootFS.Type}}'],
@@ -62,7 +63,13 @@ const examples: readonly (readonly [words: string, ...templates: string[]])[] = 
   ['volume inspect data', '{{ .Mountpoint }}', '{{json .Options}}', '{{.CreatedAt}}'],
   ['network ls --no-trunc', '{{.ID}}: {{.Driver}}', 'table {{.ID}}\\t{{.Name}}\\t{{.Internal}}'],
   ['network inspect bridge', '{{json .Options}}', '{{range .IPAM.Config}}{{.Subnet}}{{end}}', '{{.Scope}}'],
-  ['system df', '{{.Type}}: {{.TotalCount}}', 'table {{.Type}}\\t{{.Size}}\\t{{.Reclaimable}}'],
+  [
+    'system df',
+    '{{.Type}}: {{.TotalCount}}',
+    'table {{.Type}}\\t{{.Size}}\\t{{.Reclaimable}}',
+    'raw',
+    '{{.Nope}}',
+  ],
   [
     'system df -v',
     '{{json .Images}} {{json .Volumes}}',
@@ -70,8 +77,23 @@ const examples: readonly (readonly [words: string, ...templates: string[]])[] = 
     '{{range .Volumes}}{{.Name}} {{.Links}}{{end}} {{len .BuildCache}}',
     '{{.Nope}}',
   ],
-  ['version', '{{', '{{.Server.Version}}', '{{.Server.APIVersion}} {{.Server.Os}}', '{{.Client.APIVersion}}'],
-  ['info', '{{.Driver}} {{.NCPU}}', '{{json .Plugins}}', '{{.Swarm.LocalNodeState}}', '{{.Nope}}'],
+  [
+    'version',
+    '{{',
+    '{{.Server.Version}}',
+    '{{.Server.APIVersion}} {{.Server.Os}}',
+    '{{.Client.APIVersion}} {{json .Client.APIVersion}}',
+    '{{.Nope}}',
+  ],
+  [
+    'info',
+    '{{.Driver}} {{.NCPU}}',
+    '{{json .Plugins}}',
+    '{{.Swarm.LocalNodeState}}',
+    '{{.Nope}}',
+    '{{json.}}',
+    '{{.Warnings}}',
+  ],
   ['context ls', '{{.Name}}', 'table {{.Name}}\\t{{.Description}}', '{{json .Name}}'],
   [
     'events --since 0 --until 1 --filter type=container',
@@ -88,7 +110,12 @@ const examples: readonly (readonly [words: string, ...templates: string[]])[] = 
     '{{.Actor.Nope}}',
     '{{.scope}}',
   ],
-  ['plugin ls', '{{.ID}}: {{.Name}}', 'table {{.ID}}\\t{{.Name}}\\t{{.Enabled}}'],
+  [
+    'plugin ls',
+    '{{.ID}}: {{.Name}}',
+    'table {{.ID}}\\t{{.Name}}\\t{{.Enabled}}',
+    'table {{.PluginReference}}',
+  ],
   ['node ls', '{{.ID}}: {{.Hostname}} {{.TLSStatus}}'],
   ['service ls', '{{.ID}}: {{.Mode}} {{.Replicas}}'],
   ['ps', '{{.Nope}}', '{{', '{{nope .ID}}', '{{.ID | printf "%-15s|"}}', 'table {{upper .Names}}'],
@@ -149,6 +176,29 @@ test('the stock client and ours print the same through every template', async ()
     }
   }
   assert.deepEqual(differences, [])
+})
+
+/** The JSON that a template gives, of the stock client and of ours. */
+async function bothJson(words: string[], template: string): Promise<[theirs: unknown, mine: unknown]> {
+  const line = [...words, '--format', template]
+  const [theirs, mine] = await Promise.all([daemon.docker(line, { env: version }), ours(line)])
+  return [JSON.parse(theirs.stdout), JSON.parse(mine.stdout)]
+}
+
+test('what clients say of themselves has the same names in JSON', async () => {
+  const names = (value: unknown) => Object.keys(Object(value)).sort()
+  const [theirClient, ourClient] = await bothJson(['version'], '{{json .Client}}')
+  assert.deepEqual(names(ourClient), names(theirClient))
+  const [theirServer, ourServer] = await bothJson(['version'], '{{json .Server}}')
+  assert.deepEqual(ourServer, theirServer)
+  const [theirInfo, ourInfo] = await bothJson(['info'], '{{json .ClientInfo}}')
+  assert.deepEqual(names(ourInfo), names(theirInfo))
+})
+
+test('what only newer clients show of a container: its health', async () => {
+  const list = async (template: string) => (await ours(['ps', '-a', '--format', template], {})).stdout
+  assert.match(await list('{{.Names}} <{{.HealthStatus}}>'), /^idle <>\nweb <(starting|healthy)>\n$/)
+  assert.match(await list('table {{.HealthStatus}}'), /^HEALTH STATUS\n/)
 })
 
 test('disk usage is the same in the newest API and in the oldest', async () => {

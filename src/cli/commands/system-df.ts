@@ -27,7 +27,8 @@ type UsageRow = {
 }
 
 const usageList: ListFormat<UsageRow> = {
-  type: '*formatter.diskUsageContext',
+  // The name of the first row's type, which is the one that errors are about.
+  type: '*formatter.diskUsageImagesContext',
   fields: {
     Type: { header: 'TYPE', value: (row) => row.type },
     TotalCount: { header: 'TOTAL', value: (row) => String(row.total) },
@@ -43,6 +44,7 @@ const usageList: ListFormat<UsageRow> = {
     },
   },
   table: '{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}',
+  raw: 'type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n',
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + Math.max(0, value), 0)

@@ -1,21 +1,21 @@
 /** `info`. */
 import { flag } from '../../lib/flags.ts'
 import { parseTemplate } from '../../lib/go-template.ts'
-import { GoStruct } from '../../lib/go-value.ts'
+import { GoNil, GoStruct } from '../../lib/go-value.ts'
 import type { SystemInfo } from '../../spec/system-types.ts'
 import { errorMessage } from '../../spec/errors.ts'
-import { wharfVersion } from '../cli.ts'
 import { defineCommand } from '../command.ts'
 import { CliError, failureOf } from '../errors.ts'
 import { templateError } from '../format.ts'
 import { inspectFormatHelp } from '../inspect.ts'
+import { clientFacts } from './system-version.ts'
 import { serverInfoLines } from '../system-info-text.ts'
 
 function compile(format: string) {
   try {
     return parseTemplate(format)
   } catch (error) {
-    throw templateError(error)
+    throw new CliError(templateError(error).message, { code: 64, cause: error })
   }
 }
 
@@ -26,8 +26,7 @@ export const command = defineCommand({
   run: async (cli, { flags }) => {
     const client = {
       Debug: cli.globals.debug,
-      Version: wharfVersion,
-      Context: cli.contextName,
+      ...clientFacts(cli),
       Plugins: [],
       Warnings: null,
     }
@@ -55,8 +54,9 @@ export const command = defineCommand({
     if (flags.format === 'json') cli.print(JSON.stringify({ ...value, ClientInfo: client }))
     else {
       const template = compile(flags.format)
+      const shown = { ...value, Warnings: info?.Warnings ?? new GoNil('slice') }
       try {
-        cli.print(template.execute(new GoStruct('system.dockerInfo', value)))
+        cli.print(template.execute(new GoStruct('system.dockerInfo', shown)))
       } catch (error) {
         // As Docker's: the line's end has been printed, and the error has no name before it.
         cli.print('')

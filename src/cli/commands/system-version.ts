@@ -28,10 +28,10 @@ type ClientVersion = {
 
 const columns = { minWidth: 20, padding: 1 }
 
-function clientVersion(cli: Cli, apiVersion: string): ClientVersion {
+/** What the client says of itself, whatever engine it speaks to. */
+export function clientFacts(cli: Cli): Omit<ClientVersion, 'ApiVersion'> {
   return {
     Version: wharfVersion,
-    ApiVersion: apiVersion,
     DefaultAPIVersion: newestVersion,
     GitCommit: '',
     GoVersion:
@@ -41,6 +41,11 @@ function clientVersion(cli: Cli, apiVersion: string): ClientVersion {
     BuildTime: '',
     Context: cli.contextName,
   }
+}
+
+function clientVersion(cli: Cli, apiVersion: string): ClientVersion {
+  const { Version, ...rest } = clientFacts(cli)
+  return { Version, ApiVersion: apiVersion, ...rest }
 }
 
 function clientText(client: ClientVersion): string {
@@ -97,15 +102,18 @@ function serverText(server: SystemVersion): string {
 }
 
 /** Templates know a field by its name in Go, JSON by another. */
-function withGoName<T extends { ApiVersion: string }>(
-  version: T,
-): Omit<T, 'ApiVersion'> & { APIVersion: string } {
+function versionStruct(type: string, version: { ApiVersion: string }): GoStruct {
   const { ApiVersion, ...rest } = version
-  return { ...rest, APIVersion: ApiVersion }
+  return new GoStruct(type, { ...rest, APIVersion: ApiVersion }, () => goJson(version))
 }
 
-function templated(format: string, client: ClientVersion, server: SystemVersion | undefined): string {
-  if (format === 'json') return goJson({ Client: client, Server: server ?? null })
+function printTemplated(
+  cli: Cli,
+  format: string,
+  client: ClientVersion,
+  server: SystemVersion | undefined,
+): void {
+  if (format === 'json') return cli.print(goJson({ Client: client, Server: server ?? null }))
   let template: Template
   try {
     template = parseTemplate(format, 'version')
@@ -114,11 +122,13 @@ function templated(format: string, client: ClientVersion, server: SystemVersion 
   }
   try {
     const value = {
-      Client: new GoStruct('system.clientVersion', withGoName(client)),
-      Server: server === undefined ? null : new GoStruct('*types.Version', withGoName(server)),
+      Client: versionStruct('system.clientVersion', client),
+      Server: server === undefined ? null : versionStruct('*types.Version', server),
     }
-    return template.execute(new GoStruct('system.versionInfo', value))
+    cli.print(template.execute(new GoStruct('system.versionInfo', value)))
   } catch (error) {
+    // As Docker's: the line's end has been printed.
+    cli.print('')
     throw new CliError(errorMessage(error), { cause: error })
   }
 }
@@ -138,7 +148,7 @@ export const command = defineCommand({
       failure = error
     }
     const client = clientVersion(cli, apiVersion)
-    if (flags.format !== '') cli.print(templated(flags.format, client, server))
+    if (flags.format !== '') printTemplated(cli, flags.format, client, server)
     else {
       cli.stdout.write(alignColumns(`${clientText(client)}\n`, columns))
       if (server !== undefined) cli.stdout.write(alignColumns(`${serverText(server)}\n`, columns))

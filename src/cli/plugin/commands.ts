@@ -33,7 +33,7 @@ function pluginList(shorten: boolean): ListFormat<Plugin> {
         value: (row) => cut(row.Config.Description.replaceAll(/[\r\n]/g, ' '), 45),
       },
       Enabled: { header: 'ENABLED', value: (row) => String(row.Enabled) },
-      PluginReference: { header: '', value: (row) => row.PluginReference ?? '' },
+      PluginReference: { header: 'IMAGE', value: (row) => row.PluginReference ?? '' },
     },
     table: '{{.ID}}\t{{.Name}}\t{{.Description}}\t{{.Enabled}}',
     raw: 'plugin_id: {{.ID}}\nname: {{.Name}}\ndescription: {{.Description}}\nenabled: {{.Enabled}}\n',
