@@ -35,7 +35,7 @@ test('without live restore a stop of the daemon stops containers, each with its 
     'its policy starts it again',
     async () => (await inspect(daemon, 'obedient', '{{.State.Status}}')) === 'running',
   )
-  const range = ['--since', '1h', '--until', '0s', '--filter', 'event=kill']
+  const range = ['--since', '1h', '--until', '-1s', '--filter', 'event=kill']
   const kills = async (name: string) =>
     docker(
       daemon,

@@ -528,6 +528,13 @@ test('hostile packets, streams and resolvers, and names that change meanwhile, m
   resolver.keeper.relayPort('tcp', { host: server, port: (service.address() as AddressInfo).port })
   const socket = createSocket('udp4')
   socket.on('error', () => {})
+  // Also after a failure: an open socket would hold the process.
+  using _sockets = {
+    [Symbol.dispose]: () => {
+      service.close()
+      socket.close()
+    },
+  }
   for (let round = 0; round < 1000; round++) {
     const name =
       ['db', 'web.example', `n${randomInt(50)}.example`, '_80._tcp.db', '2.0.0.10.in-addr.arpa'][
@@ -576,8 +583,6 @@ test('hostile packets, streams and resolvers, and names that change meanwhile, m
     [],
   )
   assert.equal(resolver.pid, pid, 'it is the same process still')
-  service.close()
-  socket.close()
   rmSync(directory, { recursive: true })
 })
 
