@@ -576,7 +576,12 @@ test('hostile packets, streams and resolvers, and names that change meanwhile, m
     }
   }
   resolver.set('e1', ['still'], ['10.0.0.7'])
-  assert.deepEqual(await resolver.data('still'), ['10.0.0.7'])
+  // What comes while its queue is full is lost, as datagrams are: clients ask again.
+  await eventually('it answers still', async () => {
+    const answer = resolver.data('still').catch(() => [])
+    const [address] = await Promise.race([answer, delay(500).then(() => [])])
+    return address === '10.0.0.7'
+  })
   const reports = readdirSync(directory).filter((name) => name.startsWith('report'))
   assert.deepEqual(
     reports.map((name) => readFileSync(join(directory, name), 'utf8')),
