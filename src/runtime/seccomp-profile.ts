@@ -3,6 +3,7 @@
  * architecture, resolved for one container into the OCI runtime's format.
  */
 import { z } from 'zod'
+import { parseExactJson } from '../lib/json-bigint.ts'
 import { EngineError, errorMessage } from '../spec/errors.ts'
 import type { OciSeccomp } from '../spec/oci-runtime-types.ts'
 
@@ -69,23 +70,11 @@ const architectures: Readonly<Record<string, { go: string; seccomp: string }>> =
 /** Reads a profile's JSON. Throws Docker's error. */
 export function parseSeccompProfile(text: string): SeccompProfile {
   try {
-    return profile.parse(parseExact(text))
+    return profile.parse(parseExactJson(text))
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : errorMessage(error)
     throw new EngineError('invalid', `Decoding seccomp profile failed: ${reason}`, { cause: error })
   }
-}
-
-/** As `JSON.parse`, with whole numbers beyond 2^53 as bigint. */
-function parseExact(text: string): unknown {
-  // TypeScript's library does not know of the third argument yet.
-  const value: unknown = Reflect.apply(JSON.parse, JSON, [text, exactInteger])
-  return value
-}
-
-function exactInteger(_key: string, value: unknown, { source }: { source?: string }): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
-  return source !== undefined && /^[0-9]+$/.test(source) ? BigInt(source) : value
 }
 
 /** What of a profile holds for a container. Throws invalid for a profile that contradicts itself. */

@@ -10,8 +10,11 @@ import { defineCommand } from '../command.ts'
 import { CliError, failureOf } from '../errors.ts'
 import { filterFlag } from '../filters.ts'
 
+/** An event but for `timeNano`: a number parsed from JSON has lost its last digits, so that is read from the text. */
+type ReadEvent = Omit<EventMessage, 'timeNano'>
+
 /** Local time with nanoseconds and zone: `2026-01-02T03:04:05.000000006Z`. */
-export function eventTime(event: EventMessage, text: string): string {
+export function eventTime(event: ReadEvent, text: string): string {
   const seconds = event.time ?? 0
   const fraction = nanoseconds(text) % 1_000_000_000n
   const date = new Date(seconds * 1000)
@@ -25,18 +28,18 @@ export function eventTime(event: EventMessage, text: string): string {
   return `${local}.${String(fraction).padStart(9, '0')}${zone}`
 }
 
-/** From the event's text: as a number it has lost its last digits. */
+/** From the event's text. */
 function nanoseconds(text: string): bigint {
   return BigInt(/"timeNano":\s*(\d+)/.exec(text)?.[1] ?? '0')
 }
 
-function plainLine(event: EventMessage, text: string): string {
+function plainLine(event: ReadEvent, text: string): string {
   const attributes = Object.entries(event.Actor?.Attributes ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   const shown = attributes.map(([key, value]) => `${key}=${value}`).join(', ')
   return `${eventTime(event, text)} ${event.Type} ${event.Action} ${event.Actor?.ID ?? ''}${shown === '' ? '' : ` (${shown})`}`
 }
 
-function formatter(format: string): (event: EventMessage, text: string) => string {
+function formatter(format: string): (event: ReadEvent, text: string) => string {
   if (format === '') return plainLine
   if (format === 'json') return (_, text) => text
   try {
@@ -49,16 +52,15 @@ function formatter(format: string): (event: EventMessage, text: string) => strin
   }
 }
 
-const noEvent: EventMessage = {
+const noEvent: ReadEvent = {
   Type: '',
   Action: '',
   Actor: { ID: '', Attributes: {} },
   scope: '',
   time: 0,
-  timeNano: 0n,
 }
 
-function templateFields(event: EventMessage, text: string): GoStruct {
+function templateFields(event: ReadEvent, text: string): GoStruct {
   // Newer engines leave the first three out; they said the same of containers and images.
   const isOld = event.Type === 'container' || event.Type === 'image'
   const fields = {
@@ -93,6 +95,6 @@ export const command = defineCommand({
         filters: encodeFilters(flags.filter),
       },
     })
-    for await (const line of textLines(response)) cli.print(show(readJson<EventMessage>(line), line))
+    for await (const line of textLines(response)) cli.print(show(readJson<ReadEvent>(line), line))
   },
 })

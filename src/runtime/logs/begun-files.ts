@@ -22,7 +22,6 @@ export class BegunFiles implements AsyncDisposable {
   /** One opening after the other: two would find the same files. */
   readonly #turn = new Semaphore(1)
   #isAsked = false
-  #isOver = false
 
   constructor(path: string) {
     this.#path = path
@@ -50,8 +49,8 @@ export class BegunFiles implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.changes[Symbol.dispose]()
+    // Behind all that was asked for before.
     using _turn = await this.#turn.acquire()
-    this.#isOver = true
     await closeLogFiles(this.#held.splice(0))
   }
 
@@ -65,7 +64,6 @@ export class BegunFiles implements AsyncDisposable {
   async #openNewer(): Promise<void> {
     using _turn = await this.#turn.acquire()
     this.#isAsked = false
-    if (this.#isOver) return
     const current = await inodeOf(this.#path)
     if (current === undefined || current === this.#newest) return
     const newer =

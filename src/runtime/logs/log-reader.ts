@@ -90,15 +90,16 @@ export class LogReader {
       const over = wakes.over()
       if (position !== undefined) yield* this.#drain(position, signal)
       const newer = await begun.take()
-      // Renamed, so complete now: the rest first.
-      if (newer.length > 0 && position !== undefined) yield* this.#drain(position, signal)
-      await closeLogFiles(files.splice(0, newer.length > 0 ? files.length : 0))
-      files.push(...newer)
-      for (const file of newer) {
-        position = new FilePosition(file, 0)
-        yield* this.#drain(position, signal)
+      if (newer.length > 0) {
+        // Renamed, so complete now: the rest first.
+        if (position !== undefined) yield* this.#drain(position, signal)
+        await closeLogFiles(files.splice(0, files.length, ...newer))
+        for (const file of newer) {
+          position = new FilePosition(file, 0)
+          yield* this.#drain(position, signal)
+        }
+        continue
       }
-      if (newer.length > 0) continue
       if (over) return
       await changes.next()
     }
