@@ -117,3 +117,20 @@ export async function until(condition: () => boolean, what: string): Promise<voi
   }
   assert.fail(`never happened: ${what}`)
 }
+
+/** An exec as clients ask for it without a terminal. */
+export function execOf(cmd: string[]) {
+  return {
+    AttachStdin: false,
+    AttachStdout: true,
+    AttachStderr: true,
+    ConsoleSize: null,
+    DetachKeys: '',
+    Tty: false,
+    Env: null,
+    Cmd: cmd,
+    Privileged: false,
+    User: '',
+    WorkingDir: '',
+  }
+}
